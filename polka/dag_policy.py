@@ -1,0 +1,14 @@
+"""What the DAG files share: DAG files must not import one another, an installed package may be imported."""
+
+from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule
+
+from warehouse.settings import Settings
+
+ONLY_WHAT_CAN_HEAL = ExceptionRetryPolicy(
+    rules=[RetryRule(exception="clients.errors.FatalError", action=RetryAction.FAIL, reason="a person must act")]
+)
+
+
+def clock_schedule(cron: str, settings: Settings) -> CronTriggerTimetable | None:
+    """A cron in the company's time zone; the word 'manual' means no schedule."""
+    return None if cron == "manual" else CronTriggerTimetable(cron, timezone=settings.time_zone)

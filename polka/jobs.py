@@ -1,0 +1,243 @@
+"""What the tasks do: each function is the body of one Airflow task, callable without Airflow's scheduler.
+
+Here the libraries meet that may not know each other: connections come from Airflow, rows go through the
+extractors, marts through dbt, verdicts from the checks into the delivery. Arguments and results are JSON-able.
+"""
+
+import dataclasses
+import ipaddress
+import logging
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from clients.connection import Connection
+from warehouse import clock
+from warehouse.settings import get_settings
+from warehouse.sources import SourceConfig, load_sources
+
+log = logging.getLogger(__name__)
+
+BRANCH_HELD = "hold"
+
+
+class UnknownSource(ValueError):
+    """The sources file has no source of that id."""
+
+
+class NotToday(RuntimeError):
+    """Somebody asked to send for a day that is not today."""
+
+
+class DeliveryIncomplete(RuntimeError):
+    """Some branches were held or some rows failed: the message says which and why."""
+
+
+def source(instance: str) -> SourceConfig:
+    """The configured source of that id. Raises UnknownSource."""
+    for config in load_sources():
+        if config.id == instance:
+            return config
+    raise UnknownSource(f"'{instance}' is not in {get_settings().sources}; add it there or correct the name")
+
+
+def connection(conn_id: str) -> Connection:
+    """An Airflow connection (environment, UI or secrets backend) as the clients know it."""
+    from airflow.sdk import BaseHook
+
+    found = BaseHook.get_connection(conn_id)
+    host = found.host or ""
+    if "://" not in host and found.conn_type in ("http", "https"):
+        scheme = found.schema or found.conn_type
+        host = f"{scheme}://{host}"
+    if found.port and not urlsplit(host if "://" in host else f"//{host}").port:
+        host = f"{host}:{found.port}"
+    extra = {str(key): str(value) for key, value in (found.extra_dejson or {}).items()}
+    return Connection(url=host, login=found.login, password=found.password, extra=extra)
+
+
+# --- extract and reconcile ---------------------------------------------------------------------------------
+
+
+def register(instance: str, *, window_only: bool = False) -> list[str]:
+    """Make sure the landing tables exist and the source is known; return the entities to read."""
+    from extractors.core.run import ensure_tables, entity_names, register_source
+    from extractors.core.spec import load_entities
+    from warehouse.db import connect
+
+    config = source(instance)
+    with connect() as conn:
+        ensure_tables(conn)
+        register_source(conn, config)
+    names = entity_names(config)
+    if not window_only:
+        return names
+    entities = load_entities(config.kind)
+    return [name for name in names if entities[name].read == "window"]
+
+
+def extract_entity(
+    instance: str, entity: str, *, triggered_by: str, window: tuple[str, str] | None = None
+) -> dict[str, Any]:
+    """Read one entity: from its cursor on, or exactly the window of ISO moments [from, to)."""
+    from extractors.core.run import extract
+
+    config = source(instance)
+    span = (datetime.fromisoformat(window[0]), datetime.fromisoformat(window[1])) if window else None
+    outcome = extract(
+        config,
+        entity,
+        connection(config.connection),
+        mode="window" if span else "cursor",
+        window=span,
+        triggered_by=triggered_by,
+    )
+    return dataclasses.asdict(outcome)
+
+
+def check_landing(instance: str, run_id: str) -> dict[str, Any]:
+    """Run the landing suite; raises when a critical expectation fails."""
+    from expectations import check_landing as check
+
+    outcome = check(instance, as_of=clock.business_date(), run_id=run_id)
+    outcome.raise_if_failed()
+    return outcome.summary()
+
+
+def marts_are_behind(outcomes: list[dict[str, Any]]) -> bool:
+    """True when rows changed just now, or today's marts have not been built since the last change."""
+    from warehouse.db import connect
+
+    if any(outcome["rows_inserted"] + outcome["rows_changed"] + outcome["rows_deleted"] for outcome in outcomes):
+        return True
+    with connect() as conn:
+        row = conn.execute(
+            """
+            select exists (
+                select 1 from ops.dbt_run as r
+                where r.succeeded and r.as_of = %s
+                  and r.started_at > coalesce((
+                      select max(l.finished_at) from ops.load_run as l
+                      where l.rows_inserted + l.rows_changed + l.rows_deleted > 0
+                  ), '-infinity')
+            )
+            """,
+            [clock.business_date()],
+        ).fetchone()
+    return not (row and row[0])
+
+
+# --- transform ---------------------------------------------------------------------------------------------
+
+
+def transform(*, triggered_by: str, as_of: str | None = None, full_refresh: bool = False) -> dict[str, Any]:
+    """One `dbt build` for the business date (or an earlier `as_of`); results per model go to ops."""
+    from warehouse.dbt_runner import build
+
+    day = date.fromisoformat(as_of) if as_of else clock.business_date()
+    outcome = build(day, full_refresh=full_refresh, triggered_by=triggered_by)
+    return {"as_of": day.isoformat(), "invocation_id": outcome.invocation_id}
+
+
+def check_marts(as_of: str, run_id: str) -> dict[str, Any]:
+    """Run the suite of the marts; raises when a critical expectation fails."""
+    from expectations import check_marts as check
+
+    outcome = check(as_of=date.fromisoformat(as_of), run_id=run_id)
+    outcome.raise_if_failed()
+    return outcome.summary()
+
+
+# --- follow-up ---------------------------------------------------------------------------------------------
+
+
+def open_day(as_of: str | None = None) -> str:
+    """The day of today's list. Raises NotToday for any other day: a past list is rebuilt, never sent."""
+    today = clock.business_date()
+    if as_of and date.fromisoformat(as_of) != today:
+        raise NotToday(f"asked to send the list of {as_of}, but today is {today}; past lists are never sent")
+    return today.isoformat()
+
+
+def branches(as_of: str, run_id: str) -> list[str]:
+    """Ids of the branches that get a list today, as 'instance/branch'."""
+    from expectations.gate import evaluate
+
+    verdicts = evaluate(date.fromisoformat(as_of), run_id=run_id)
+    return [f"{verdict.instance}/{verdict.branch_id}" for verdict in verdicts]
+
+
+def look_at_branch(as_of: str, branch: str, run_id: str) -> dict[str, Any]:
+    """One look of the gate at one branch; the list is frozen into the ledger, planned or held."""
+    from alerts.freeze import freeze
+    from expectations.gate import evaluate
+
+    day = date.fromisoformat(as_of)
+    verdicts = [v for v in evaluate(day, run_id=run_id) if f"{v.instance}/{v.branch_id}" == branch]
+    if not verdicts:
+        raise DeliveryIncomplete(f"the gate gave no verdict for branch {branch}")
+    freeze(day, verdicts)
+    return dataclasses.asdict(verdicts[0])
+
+
+def cut_off_passed(*, manual: bool) -> bool:
+    """True when a held branch is not waited for any longer; a manual run looks once."""
+    return manual or clock.company_time().time() >= get_settings().cut_off
+
+
+def deliver_branch(as_of: str, verdict: dict[str, Any]) -> dict[str, Any]:
+    """Deliver one branch's list, or tell its people why it is held."""
+    from alerts.deliver import deliver, hold_notice
+
+    settings = get_settings()
+    day = date.fromisoformat(as_of)
+    connections = _channel_connections()
+    if verdict["verdict"] == BRANCH_HELD:
+        hold_notice(
+            day,
+            verdict["branch_id"],
+            verdict["branch_name"],
+            verdict["reason_ru"] if settings.language == "ru" else verdict["reason_en"],
+            connections,
+            rehearsal=not settings.send,
+        )
+        return {"branch": verdict["branch_name"], "held": verdict["reason_ru"]}
+    outcome = deliver(day, verdict["branch_id"], connections, rehearsal=not settings.send)
+    return {"branch": verdict["branch_name"], **dataclasses.asdict(outcome)}
+
+
+def settle(as_of: str, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Close the day: take back what was answered meanwhile. Raises DeliveryIncomplete to make a hold visible."""
+    from alerts.deliver import withdraw_answered
+
+    settings = get_settings()
+    withdrawn = withdraw_answered(date.fromisoformat(as_of), _channel_connections(), rehearsal=not settings.send)
+    problems = [f"{o['branch']}: {o['held']}" for o in outcomes if o.get("held")]
+    problems += [f"{o['branch']}: {o['failed']} rows failed" for o in outcomes if o.get("failed")]
+    if problems:
+        raise DeliveryIncomplete("; ".join(problems))
+    return {"sent": sum(o.get("sent", 0) for o in outcomes), "withdrawn": withdrawn}
+
+
+def _channel_connections() -> dict[str, Connection]:
+    settings = get_settings()
+    ids = {"bitrix24": settings.bitrix24_connection, "email": settings.email_connection}
+    found = {channel: connection(ids[channel]) for channel in settings.channels}
+    if settings.send and settings.business_date not in (None, clock.company_time(settings).date()):
+        for channel, target in found.items():
+            if not _is_loopback(target.url):
+                raise NotToday(
+                    f"POLKA_BUSINESS_DATE pins {settings.business_date}, which is not today: "
+                    f"channel {channel} may then only speak to this machine; unset it or set POLKA_SEND=false"
+                )
+    return found
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,222 @@
+"""One way to speak HTTP: a timeout always, pauses as asked, bodies read as a stream, secrets never shown."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from clients.errors import ClientError, Fatal, Retriable, TimedOut, Unknown
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+CHUNK_BYTES = 256 * 1024
+MAX_BODY_BYTES = 1 << 30
+MAX_PAUSE_SECONDS = 300.0
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_URL_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
+_BITRIX_WEBHOOK = re.compile(r"(/rest/\d+/)[^/\s?]+")
+_SECRET_PARAMETER = re.compile(r"(?i)\b((?:access_token|refresh_token|auth|password|token|secret|api_key)=)[^&\s\"']+")
+_AUTH_HEADER = re.compile(r"(?i)\b(basic|bearer)\s+[A-Za-z0-9+/=._~-]{6,}")
+
+
+@dataclass(frozen=True)
+class Response:
+    """A complete answer. `headers` are case-insensitive; `elapsed` is in seconds, to the last byte."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    elapsed: float
+
+    @property
+    def content_type(self) -> str:
+        """Media type in lower case, without parameters."""
+        return self.headers.get("Content-Type", "").split(";")[0].strip().lower()
+
+
+def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
+    """`text` without the given secrets and without anything that looks like one (URL logins, webhook codes, tokens)."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    text = _URL_USERINFO.sub("***@", text)
+    text = _BITRIX_WEBHOOK.sub(r"\1***", text)
+    text = _SECRET_PARAMETER.sub(r"\1***", text)
+    return _AUTH_HEADER.sub(r"\1 ***", text)
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """The pause that `Retry-After` asks for, in seconds, never negative; None when absent or unreadable.
+
+    An HTTP date is measured against the server's own `Date`, so that a skewed clock here does not matter.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value)) if value.replace(".", "", 1).isdigit() else _until(value, headers.get("Date"))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _until(moment: str, server_date: str | None) -> float | None:
+    if server_date is None:
+        return None
+    pause = _aware(parsedate_to_datetime(moment)) - _aware(parsedate_to_datetime(server_date))
+    return max(0.0, pause.total_seconds())
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def with_backoff(
+    call: Callable[[], Result],
+    *,
+    attempts: int = 5,
+    first_pause: float = 1.0,
+    longest_pause: float = 60.0,
+    sleep: Callable[[float], None] = time.sleep,
+    also: tuple[type[ClientError], ...] = (),
+    give_up_on: tuple[type[ClientError], ...] = (),
+) -> Result:
+    """Run `call`, repeating it on Retriable (and on `also`) with growing, jittered pauses.
+
+    A pause that the server asked for is kept to (at most 5 minutes). The last error is raised as it is; errors of
+    `give_up_on` are raised at once.
+    """
+    own_pause = wait_exponential_jitter(initial=first_pause, max=longest_pause, jitter=first_pause)
+
+    def pause(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, Retriable) else None
+        return min(asked, MAX_PAUSE_SECONDS) if asked is not None else own_pause(state)
+
+    def note(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("attempt %s failed, pausing %.1f s: %s", state.attempt_number, state.upcoming_sleep, error)
+
+    class _Again(retry_if_exception_type):
+        def __call__(self, retry_state: RetryCallState) -> bool:
+            error = retry_state.outcome.exception() if retry_state.outcome else None
+            return isinstance(error, (Retriable, *also)) and not isinstance(error, give_up_on)
+
+    return Retrying(
+        stop=stop_after_attempt(attempts),
+        wait=pause,
+        retry=_Again(),
+        sleep=sleep,
+        before_sleep=note,
+        reraise=True,
+    )(call)
+
+
+class HttpSession:
+    """A `requests` session that always has a timeout, reads bodies as a stream and raises only ClientError.
+
+    One session serves one thread at a time. HTTP statuses are not judged here: the client of a system knows what
+    they mean there.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float = 60.0,
+        connect_timeout: float = 10.0,
+        secrets: Iterable[str | None] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`timeout` bounds the whole answer in seconds; `secrets` are blotted out of every error message."""
+        self._session = requests.Session()
+        self._session.headers.update({"User-Agent": "polka", **(headers or {})})
+        self._timeout = timeout
+        self._connect_timeout = connect_timeout
+        self._secrets = tuple(secrets)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        json: Any = None,
+        repeatable: bool | None = None,
+        timeout: float | None = None,
+        max_bytes: int = MAX_BODY_BYTES,
+    ) -> Response:
+        """Send one request and read its whole answer. Redirects are not followed: they are an answer too.
+
+        repeatable: whether doing it twice is harmless (default: GET, HEAD, OPTIONS).
+        Raises Retriable (nothing was sent, or a repeatable request failed on the way), TimedOut (a repeatable
+        request took longer than `timeout` seconds), Unknown (a request that must not be repeated got no answer) or
+        Fatal (TLS cannot be set up).
+        """
+        harmless = method.upper() in {"GET", "HEAD", "OPTIONS"} if repeatable is None else repeatable
+        limit = self._timeout if timeout is None else timeout
+        # A proxy from the environment must not come between us and this machine.
+        self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        started = time.monotonic()
+        try:
+            with self._session.request(
+                method,
+                url,
+                headers=dict(headers) if headers else None,
+                data=data,
+                json=json,
+                timeout=(min(self._connect_timeout, limit), limit),
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                body = self._read(answer, started + limit, max_bytes)
+                return Response(answer.status_code, answer.headers, body, time.monotonic() - started)
+        except requests.ConnectTimeout as error:
+            raise Retriable(self._say("no connection in time", method, url, error)) from None
+        except (requests.Timeout, TimeoutError) as error:
+            if harmless:
+                raise TimedOut(self._say(f"no complete answer in {limit:g} s", method, url, error)) from None
+            raise Unknown(self._say(f"no answer in {limit:g} s, outcome unknown", method, url, error)) from None
+        except requests.exceptions.SSLError as error:
+            message = self._say("the server's certificate is not trusted or TLS failed", method, url, error)
+            raise Fatal(message + "; install the certificate authority of the server on this machine") from None
+        except requests.RequestException as error:
+            if harmless and "ReadTimeoutError" in repr(error):  # requests hides a timeout inside the body so
+                raise TimedOut(self._say(f"no complete answer in {limit:g} s", method, url, error)) from None
+            if harmless or _never_left(error):
+                raise Retriable(self._say("connection failed", method, url, error)) from None
+            raise Unknown(self._say("connection lost, outcome unknown", method, url, error)) from None
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _read(self, answer: requests.Response, deadline: float, max_bytes: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in answer.iter_content(CHUNK_BYTES):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > max_bytes:
+                raise Retriable(f"answer is larger than {max_bytes} bytes", status=answer.status_code, code="too_large")
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        return b"".join(chunks)
+
+    def _say(self, what: str, method: str, url: str, error: Exception) -> str:
+        return redact(f"{what}: {method} {url.split('?')[0]} ({type(error).__name__})", self._secrets)
+
+
+def _never_left(error: requests.RequestException) -> bool:
+    """Whether the request certainly did not reach the other side."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return type(reason).__name__ in {"NewConnectionError", "NameResolutionError"} or isinstance(
+        error, (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.ProxyError)
+    )

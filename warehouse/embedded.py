@@ -1,6 +1,6 @@
 """The embedded PostgreSQL: a small launcher over the server binaries that pip installs.
 
-The server listens on 127.0.0.1 only, with a password (scram), and outlives the process that started it; `stop` stops it.
+The server listens on 127.0.0.1 only, with a password (scram), and outlives the process that started it; `stop` ends it.
 PostgreSQL refuses to run as root, so root hands it to an unprivileged user. Where that user cannot enter the checkout,
 data and a copy of the binaries live in a folder of their own under /var/lib; nobody's permissions are ever loosened.
 """
@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -70,11 +69,6 @@ class _Account:
     uid: int | None
     gid: int | None
     name: str
-
-    def arguments(self) -> dict[str, Any]:
-        if self.uid is None:
-            return {}
-        return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
 class EmbeddedServer:
@@ -220,27 +214,36 @@ class EmbeddedServer:
 
     def _can_execute(self, binaries: Path) -> bool:
         try:
-            version = [str(binaries / "postgres"), "--version"]
-            return subprocess.run(version, **self._process(Path("/"), binaries), check=False).returncode == 0
+            return self._run([str(binaries / "postgres"), "--version"], Path("/"), binaries).returncode == 0
         except OSError:
             return False
 
     def _reachable(self, folder: Path) -> bool:
-        probe = ["test", "-x", str(folder)]
-        return subprocess.run(probe, **self._process(Path("/"), None), check=False).returncode == 0
+        return self._run(["test", "-x", str(folder)], Path("/")).returncode == 0
 
-    def _process(self, cwd: Path, binaries: Path | None) -> dict[str, Any]:
-        """Arguments of subprocess.run: the server's account, a quiet and small environment."""
+    def _run(
+        self, command: list[str], cwd: Path, binaries: Path | None = None, *, capture: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run as the server's account, in a small and quiet environment, out of reach of the terminal's Ctrl-C."""
         environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
         if binaries is not None:
             environment["LD_LIBRARY_PATH"] = str(binaries.parent / "lib")
-        return {
-            **self._account.arguments(),
-            "cwd": cwd,
-            "env": environment,
-            "stdin": subprocess.DEVNULL,
-            "capture_output": True,
-        }
+        output = subprocess.PIPE if capture else subprocess.DEVNULL
+        return subprocess.run(  # noqa: S603 (our own binaries and paths)
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            text=True,
+            errors="replace",
+            check=False,
+            user=self._account.uid,
+            group=self._account.gid,
+            extra_groups=None if self._account.uid is None else [],
+        )
 
     # Start and stop
 
@@ -270,11 +273,11 @@ class EmbeddedServer:
                 "--no-instructions",
                 "--no-sync",
             ]
-            outcome = subprocess.run(command, **self._process(partial, binaries), check=False)
+            outcome = self._run(command, partial, binaries)
         finally:
             password_file.unlink(missing_ok=True)
         if outcome.returncode != 0:
-            raise EmbeddedServerError(_explain("Creating the database failed", outcome.stderr.decode(errors="replace")))
+            raise EmbeddedServerError(_explain("Creating the database failed", outcome.stderr))
         with (partial / "postgresql.conf").open("a", encoding="utf-8") as configuration:
             configuration.write("include 'polka.conf'\n")
         _write_private(self._record_path, json.dumps(asdict(record)))
@@ -294,10 +297,8 @@ class EmbeddedServer:
             command = [str(binaries / "pg_ctl"), "start", "-w", "-t", str(START_TIMEOUT_SECONDS)]
             command += ["-D", str(data), "-l", str(log)]
             _write_private(self._record_path, json.dumps(asdict(record)))
-            # pg_ctl's children inherit our pipes: capture nothing, or we would wait for the server to end.
-            arguments = {**self._process(data, binaries), "capture_output": False}
-            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-            outcome = subprocess.run(command, **arguments, **silent, check=False)
+            # The server inherits pg_ctl's output: with a pipe we would wait until the server ends.
+            outcome = self._run(command, data, binaries, capture=False)
             if outcome.returncode == 0 and self._answers(record, data):
                 return record
             complaint = _read_from(log, offset)
@@ -331,7 +332,7 @@ class EmbeddedServer:
             binaries = self._binaries(home)
             for mode in ("fast", "immediate"):
                 command = [str(binaries / "pg_ctl"), "stop", "-w", "-t", "60", "-m", mode, "-D", str(data)]
-                if subprocess.run(command, **self._process(data, binaries), check=False).returncode == 0:
+                if self._run(command, data, binaries).returncode == 0:
                     break
         self._bury_the_dead(data)
         if _postmaster_pid(data) is not None:

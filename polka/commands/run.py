@@ -19,10 +19,14 @@ console = Console()
 
 
 def run(
-    as_of: Annotated[str | None, typer.Option(help="Business date, YYYY-MM-DD; any day but today implies --no-send")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Business date, YYYY-MM-DD; any day but today implies --no-send")
+    ] = None,
     sources: Annotated[Path | None, typer.Option(help="Sources file instead of the configured one")] = None,
     send: Annotated[bool, typer.Option("--send/--no-send", help="Deliver the list, or only build and check it")] = True,
-    steps: Annotated[str, typer.Option(help="Which of extract,transform,follow_up to run")] = "extract,transform,follow_up",
+    steps: Annotated[
+        str, typer.Option(help="Which of extract,transform,follow_up to run")
+    ] = "extract,transform,follow_up",
 ) -> None:
     """One full daily run in this process: extract, marts, checks, list.
 

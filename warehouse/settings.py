@@ -1,5 +1,7 @@
 """All settings of Polka, read once from the environment (prefix POLKA_)."""
 
+import os
+from collections.abc import Mapping
 from datetime import date, time
 from functools import lru_cache
 from pathlib import Path
@@ -48,3 +50,8 @@ class Settings(BaseSettings):
 def get_settings() -> Settings:
     """The process's settings; tests call `get_settings.cache_clear()` after changing the environment."""
     return Settings()
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Environment for a program that we start: ours plus `extra`."""
+    return {**os.environ, **extra}

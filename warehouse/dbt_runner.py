@@ -1,4 +1,4 @@
-"""One `dbt build` as a child process; the results, model by model and test by test, go to ops.dbt_run and dbt_node_run."""
+"""One `dbt build` as a child process; the results, model by model and test by test, go to ops.dbt_run and its nodes."""
 
 import json
 import logging
@@ -108,7 +108,7 @@ def run_dbt(arguments: list[str], url: str) -> tuple[int, list[str]]:
     """Run a dbt command against `url`, its output into our log; return its exit code and the last lines."""
     files = files_of(url)
     files.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments]
+    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-use-colors", *arguments]
     command += ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
     command += ["--target-path", str(files / "target"), "--log-path", str(files / "logs")]
     tail: deque[str] = deque(maxlen=_TAIL_LINES)

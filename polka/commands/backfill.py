@@ -84,7 +84,7 @@ def _backfill_runs(dag_id: str) -> list[dict[str, Any]]:
 
 
 def _airflow(*arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", "airflow", *arguments], env=_environment(), capture_output=True, text=True, check=False
     )
     if done.returncode:

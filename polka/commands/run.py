@@ -61,9 +61,7 @@ def _configure(as_of: str | None, sources: Path | None, send: bool) -> None:
         AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(home / "logs"),
     )
     if not (home / "migrated").exists():
-        subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "airflow", "db", "migrate"], check=True, stdout=subprocess.DEVNULL
-        )
+        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, stdout=subprocess.DEVNULL)
         (home / "migrated").touch()
 
 

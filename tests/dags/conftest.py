@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ def airflow_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def run_python(airflow_env: dict[str, str]) -> Iterator[object]:
+def run_python(airflow_env: dict[str, str]) -> Callable[..., str]:
     """Run a Python snippet in a fresh process of that Airflow home; returns its standard output."""
 
     def run(code: str, **extra: str) -> str:
@@ -39,4 +39,4 @@ def run_python(airflow_env: dict[str, str]) -> Iterator[object]:
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
-    yield run
+    return run

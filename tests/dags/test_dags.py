@@ -148,7 +148,8 @@ from airflow.utils.session import create_session
 zone = ZoneInfo("Europe/Moscow")
 with create_session() as session:
     for run in session.query(DagRun).filter(DagRun.dag_id == "reconcile__onec_main").order_by(DagRun.logical_date):
-        print("run", run.data_interval_start.astimezone(zone).isoformat(), run.data_interval_end.astimezone(zone).isoformat())
+        interval = (run.data_interval_start, run.data_interval_end)
+        print("run", *(moment.astimezone(zone).isoformat() for moment in interval))
 """
     spans = [
         (datetime.fromisoformat(line.split()[1]), datetime.fromisoformat(line.split()[2]))

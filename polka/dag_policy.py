@@ -5,7 +5,7 @@ from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, RetryAction,
 from warehouse.settings import Settings
 
 ONLY_WHAT_CAN_HEAL = ExceptionRetryPolicy(
-    rules=[RetryRule(exception="clients.errors.FatalError", action=RetryAction.FAIL, reason="a person must act")]
+    rules=[RetryRule(exception="clients.errors.Fatal", action=RetryAction.FAIL, reason="a person must act")]
 )
 
 

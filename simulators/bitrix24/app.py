@@ -1,0 +1,272 @@
+"""The web side of the portal: webhook addresses, envelopes, batch, limits, faults and a control door for tests.
+
+Control door (no such thing on a real portal): GET /_control/tasks, GET /_control/calls, POST /_control/faults.
+"""
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from simulators.bitrix24.faults import Fault, FaultPlan
+from simulators.bitrix24.limits import LeakyBucket, Limits, OperatingTime
+from simulators.bitrix24.php import array, by_name, lists, nest, parse_query
+from simulators.bitrix24.portal import BitrixUser, Page, Portal, PortalError
+
+WEBHOOK_USER = "1"
+WEBHOOK_CODE = "polkademo1234567"
+BATCH_LIMIT = 50
+_REFERENCE = re.compile(r"\$result((?:\[[^\]]+\])+)")
+_ERRORS = {
+    "query_limit": (503, "QUERY_LIMIT_EXCEEDED", "Too many requests"),
+    "operation_limit": (429, "OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit."),
+    "overload": (503, "OVERLOAD_LIMIT", "REST API is blocked due to overload"),
+    "internal_error": (500, "INTERNAL_SERVER_ERROR", "Internal server error"),
+}
+
+
+def build_app(
+    state: Path,
+    users: list[BitrixUser],
+    *,
+    webhook_code: str = WEBHOOK_CODE,
+    limits: Limits | None = None,
+    faults: list[Fault] | None = None,
+    time_zone: str = "Europe/Moscow",
+    clock: Callable[[], float] = time.monotonic,
+) -> Starlette:
+    """A portal whose tasks live in the JSON file `state`, reached at /rest/1/<webhook_code>/<method>[.json].
+
+    The webhook belongs to user 1, who is added when `users` has none of that id.
+    """
+    everyone = list(users)
+    if not any(user.id == WEBHOOK_USER for user in everyone):
+        everyone.insert(0, BitrixUser(WEBHOOK_USER, "integration@portal.example", "Интеграция", ""))
+    portal = Portal(state, everyone, time_zone, now=lambda: datetime.now(UTC))
+    desk = _Desk(portal, webhook_code, limits or Limits(), faults or [], clock)
+    return _PortalApp(
+        routes=[
+            Route("/rest/{user}/{code}/{method}", desk.call, methods=["GET", "POST"]),
+            Route("/_control/tasks", desk.show_tasks, methods=["GET"]),
+            Route("/_control/calls", desk.show_calls, methods=["GET"]),
+            Route("/_control/faults", desk.set_faults, methods=["GET", "POST"]),
+        ]
+    )
+
+
+class _PortalApp(Starlette):
+    """Lets a handler cut the connection as a dying server does."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["portal.send"] = send
+        await super().__call__(scope, receive, send)
+
+
+class _CutConnection(Response):
+    """Answers nothing: the connection is reset."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        transport = getattr(getattr(scope.get("portal.send"), "__self__", None), "transport", None)
+        if transport is not None:
+            transport.abort()
+            return
+        # Behind another application the transport is out of reach: promise a body and do not send it.
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"100000")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b'{"result":', "more_body": True})
+        raise ConnectionAbortedError("cut by the fault plan")
+
+
+class _Desk:
+    """Takes calls: webhook, limits, faults, then the method itself."""
+
+    def __init__(
+        self, portal: Portal, code: str, limits: Limits, faults: list[Fault], clock: Callable[[], float]
+    ) -> None:
+        self._portal = portal
+        self._methods = portal.methods()
+        self._code = code
+        self._bucket = LeakyBucket(limits, clock)
+        self._operating = OperatingTime(limits, clock)
+        self._faults = FaultPlan(faults)
+        self._calls: Counter[str] = Counter()
+
+    async def call(self, request: Request) -> Response:
+        started = time.time()
+        method = request.path_params["method"].lower().removesuffix(".json")
+        self._calls[method] += 1
+        if not self._bucket.admit(request.client.host if request.client else ""):
+            return _error(*_ERRORS["query_limit"])
+        if request.path_params["code"] != self._code or request.path_params["user"] != WEBHOOK_USER:
+            return _error(401, "NO_AUTH_FOUND", "Wrong authorization data")
+        params = await _parameters(request)
+        fault = self._faults.next_for(method)
+        if fault and fault.kind in _ERRORS:
+            return _error(*_ERRORS[fault.kind])
+        if fault and fault.kind == "not_json":
+            return Response("<html><body>502 Bad Gateway</body></html>", 502, media_type="text/html")
+        if fault and fault.kind.endswith("before_acting"):
+            return await _cut(fault)
+        answer = self._answer(method, params, started)
+        if fault:
+            return await _cut(fault)
+        return answer
+
+    def _answer(self, method: str, params: dict[str, Any], started: float) -> Response:
+        try:
+            page = self._batch(params, started) if method == "batch" else self._run(method, params)
+        except PortalError as error:
+            return _error(error.status, error.code, error.description)
+        body: dict[str, Any] = {"result": page.result}
+        if page.next is not None:
+            body["next"] = page.next
+        if page.total is not None:
+            body["total"] = page.total
+        body["time"] = self._time(method, started)
+        return _json(body)
+
+    def _run(self, method: str, params: dict[str, Any]) -> Page:
+        function = self._methods.get(method)
+        if function is None:
+            raise PortalError(404, "ERROR_METHOD_NOT_FOUND", "Method not found!")
+        if self._operating.blocked(method):
+            raise PortalError(*_ERRORS["operation_limit"])
+        began = time.perf_counter()
+        try:
+            return function(params, WEBHOOK_USER)
+        finally:
+            self._operating.add(method, time.perf_counter() - began)
+
+    def _batch(self, params: dict[str, Any], started: float) -> Page:
+        commands = by_name(params, "cmd") or {}
+        if isinstance(commands, list):
+            commands = {str(index): command for index, command in enumerate(commands)}
+        if len(commands) > BATCH_LIMIT:
+            raise PortalError(400, "ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded")
+        halt = str(by_name(params, "halt", 0)).lower() in ("1", "true", "y")
+        parts: dict[str, dict[str, Any]] = {name: {} for name in ("result", "error", "total", "next", "time")}
+        for key, command in commands.items():
+            method, _, query = str(command).partition("?")
+            method = method.lower().removesuffix(".json")
+            began = time.time()
+            try:
+                if method == "batch":
+                    raise PortalError(405, "ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage")
+                page = self._run(method, _with_references(parse_query(query), parts["result"]))
+            except PortalError as error:
+                parts["error"][key] = {"error": error.code, "error_description": error.description}
+                if halt:
+                    break
+                continue
+            parts["result"][key] = page.result
+            parts["time"][key] = self._time(method, began)
+            if page.total is not None:
+                parts["total"][key] = page.total
+            if page.next is not None:
+                parts["next"][key] = page.next
+        return Page(
+            {
+                "result": array(parts["result"]),
+                "result_error": array(parts["error"]),
+                "result_total": array(parts["total"]),
+                "result_next": array(parts["next"]),
+                "result_time": array(parts["time"]),
+            }
+        )
+
+    def _time(self, method: str, started: float) -> dict[str, Any]:
+        finished = time.time()
+        return {
+            "start": started,
+            "finish": finished,
+            "duration": finished - started,
+            "processing": finished - started,
+            "date_start": self._portal.moment(),
+            "date_finish": self._portal.moment(),
+            "operating_reset_at": int(finished + self._operating.resets_in(method)),
+            "operating": self._operating.spent(method),
+        }
+
+    # --- control door ---
+
+    async def show_tasks(self, request: Request) -> Response:
+        comments: dict[str, list[str]] = {}
+        for comment in self._portal.comments:
+            comments.setdefault(comment["TASK_ID"], []).append(comment["POST_MESSAGE"])
+        return JSONResponse([{**task, "comments": comments.get(task["ID"], [])} for task in self._portal.tasks.values()])
+
+    async def show_calls(self, request: Request) -> Response:
+        return JSONResponse(dict(self._calls))
+
+    async def set_faults(self, request: Request) -> Response:
+        if request.method == "POST":
+            try:
+                self._faults.replace_with(await request.json())
+            except (TypeError, ValueError) as error:
+                return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse(self._faults.left())
+
+
+async def _cut(fault: Fault) -> Response:
+    if fault.kind.startswith("timeout"):
+        await asyncio.sleep(fault.seconds)
+    return _CutConnection()
+
+
+async def _parameters(request: Request) -> dict[str, Any]:
+    params = parse_query(request.url.query)
+    if request.method == "POST":
+        body = await request.body()
+        if "json" in request.headers.get("content-type", ""):
+            try:
+                sent = orjson.loads(body) if body else {}
+            except orjson.JSONDecodeError:
+                sent = {}
+            params.update({key: lists(value) for key, value in sent.items()} if isinstance(sent, dict) else {})
+        else:
+            params.update(nest((key, value) for key, value in (await request.form()).items()))
+    return params
+
+
+def _with_references(params: Any, results: dict[str, Any]) -> Any:
+    """`$result[key][0][ID]` in a value is replaced by what that command answered."""
+    if isinstance(params, dict):
+        return {key: _with_references(value, results) for key, value in params.items()}
+    if isinstance(params, list):
+        return [_with_references(value, results) for value in params]
+    if isinstance(params, str):
+        return _REFERENCE.sub(lambda found: str(_look_up(results, re.findall(r"\[([^\]]+)\]", found[1]))), params)
+    return params
+
+
+def _look_up(value: Any, path: list[str]) -> Any:
+    for part in path:
+        if isinstance(value, dict):
+            value = value.get(part, "")
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return ""
+    return value
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    # The real server writes angle brackets as \u003C: its descriptions hold <br>.
+    text = orjson.dumps(body).replace(b"<", b"\\u003C").replace(b">", b"\\u003E")
+    return Response(text, status, media_type="application/json; charset=utf-8")
+
+
+def _error(status: int, code: str, description: str) -> Response:
+    return _json({"error": code, "error_description": description}, status)

@@ -1,0 +1,111 @@
+"""Simulated sources and channels as a child process: what demo, replay and the end-to-end tests run against."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from warehouse.settings import PROJECT_ROOT
+
+START_TIMEOUT_SECONDS = 180.0
+
+
+class SimulatorsFailed(RuntimeError):
+    """The simulators did not come up; the message names their log."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Running simulators: where they listen and what was planted."""
+
+    state_dir: Path
+    endpoints: dict[str, Any]
+    pid: int
+
+    def manifest(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.state_dir / "manifest.json").read_text(encoding="utf-8"))
+        return found
+
+    def airflow_connections(self) -> dict[str, str]:
+        """Environment variables AIRFLOW_CONN_* that lead to the simulators."""
+        onec, smtp, bitrix24 = (self.endpoints[name] for name in ("onec", "smtp", "bitrix24"))
+        return {
+            "AIRFLOW_CONN_ONEC_MAIN": json.dumps(
+                {"conn_type": "http", "host": onec["url"], "login": onec["login"], "password": onec["password"]}
+            ),
+            "AIRFLOW_CONN_B24_MAIN": json.dumps({"conn_type": "http", "host": bitrix24["url"]}),
+            "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(
+                {"conn_type": "smtp", "host": smtp["host"], "port": smtp["port"], "extra": {"disable_tls": True}}
+            ),
+        }
+
+
+@contextmanager
+def simulators(
+    state_dir: Path,
+    *,
+    world: Literal["seeded", "replay"] = "seeded",
+    as_of: date | None = None,
+    data: Path | None = None,
+    log: Path | None = None,
+) -> Iterator[Simulated]:
+    """Serve a world until the block ends. Raises SimulatorsFailed."""
+    running = start(state_dir, world=world, as_of=as_of, data=data, log=log)
+    try:
+        yield running
+    finally:
+        stop(running.pid)
+
+
+def start(
+    state_dir: Path,
+    *,
+    world: Literal["seeded", "replay"],
+    as_of: date | None = None,
+    data: Path | None = None,
+    log: Path | None = None,
+) -> Simulated:
+    """Start the simulators as a child process and wait until all of them listen."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    endpoints = state_dir / "endpoints.json"
+    endpoints.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "simulators", "serve", "--world", world, "--state-dir", str(state_dir)]
+    command += ["--as-of", as_of.isoformat()] if as_of else []
+    command += ["--data", str(data)] if data else []
+    log = log or state_dir / "simulators.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command, cwd=PROJECT_ROOT, stdout=out, stderr=out, env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
+        )
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while not endpoints.exists():
+        if process.poll() is not None:
+            raise SimulatorsFailed(f"the simulators ended with code {process.returncode}; see {log}")
+        if time.monotonic() > deadline:
+            process.kill()
+            raise SimulatorsFailed(f"the simulators did not start in {START_TIMEOUT_SECONDS:.0f} s; see {log}")
+        time.sleep(0.1)
+    return Simulated(state_dir, json.loads(endpoints.read_text(encoding="utf-8")), process.pid)
+
+
+def stop(pid: int, timeout_seconds: float = 10.0) -> None:
+    """End our child process, gently first."""
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(pid, sent)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                return
+            time.sleep(0.05)

@@ -63,7 +63,6 @@ def register(instance: str, *, window_only: bool = False) -> list[str]:
     """Make sure the landing tables exist and the source is known; return the entities to read."""
     from extractors.core.run import ensure_tables, entity_names, register_source
     from extractors.core.spec import load_entities
-
     from warehouse.db import connect
 
     config = source(instance)

@@ -64,17 +64,18 @@ def replay(
 
 
 def _prepare_database(fresh: bool) -> str:
+    """A database of its own on the embedded server: a replay never touches the warehouse."""
     from extractors.core.run import ensure_tables
     from warehouse.calendar import fill_production_calendar
-    from warehouse.db import connect, create_database, drop_database, with_database
-    from warehouse.db import database_url as warehouse_url
+    from warehouse.db import connect
+    from warehouse.embedded import ensure_running
     from warehouse.migrate import migrate
 
-    server = warehouse_url()
+    var_dir = get_settings().var_dir
     if fresh:
-        drop_database(server, DATABASE)
-    create_database(server, DATABASE)
-    url = with_database(server, DATABASE)
+        with connect(ensure_running(var_dir, database="postgres"), autocommit=True) as conn:
+            conn.execute(f"drop database if exists {DATABASE} with (force)")
+    url = ensure_running(var_dir, database=DATABASE)
     migrate(url)
     with connect(url) as conn:
         fill_production_calendar(conn)

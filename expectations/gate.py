@@ -1,0 +1,198 @@
+"""May we speak to people now? go, or hold with the reason, per source and branch.
+
+Everything that was not looked at holds: a missing table, a dead database, an expectation that raised, no rows.
+Freshness is a question about the present moment, so it is asked here, at send time, of `ops.coverage`.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from expectations.record import write_checks, write_verdicts
+from expectations.run import CheckResult, run_suite
+from expectations.suite import load_suite
+from expectations.wording import Sentence, sentence
+from warehouse import clock
+from warehouse.db import Connection, connect
+from warehouse.db import database_url as configured_url
+from warehouse.settings import Settings, get_settings
+from warehouse.sources import SourceConfig, load_sources
+
+log = logging.getLogger(__name__)
+
+WHOLE_SOURCE = "all"
+_REASONS_SAID = 3
+
+_BRANCH_QUERIES = {
+    "marts.dim_outlet": """
+        select distinct branch_id, branch_name from marts.dim_outlet where instance = %s and branch_id is not null
+    """,
+    "raw.onec_organisation": """
+        select record_id, name from raw.onec_organisation where instance = %s and deleted_at is null
+    """,
+}
+
+
+@dataclass(frozen=True)
+class BranchVerdict:
+    """`branch_id` is the organisation's record_id, or 'all' where the source has no branches.
+
+    The reasons say only the cause, without a full stop; both are None for a go.
+    """
+
+    instance: str
+    branch_id: str
+    branch_name: str | None
+    verdict: Literal["go", "hold"]
+    reason_ru: str | None
+    reason_en: str | None
+    declared: int
+    evaluated: int
+
+
+def evaluate(as_of: date, *, run_id: str, database_url: str | None = None) -> list[BranchVerdict]:
+    """A verdict for every branch of every configured source; written to ops.check_result and ops.gate_verdict.
+
+    Never raises because of the data or the database: what cannot be looked at is held.
+    Raises only for a broken suite or sources file (SuiteInvalid, pydantic.ValidationError).
+    """
+    settings = get_settings()
+    verdicts: list[BranchVerdict] = []
+    for source in load_sources():
+        verdicts += _evaluate_source(source, as_of, run_id, database_url, settings)
+    for verdict in verdicts:
+        log.info("gate %s/%s: %s %s", verdict.instance, verdict.branch_id, verdict.verdict, verdict.reason_en or "")
+    return verdicts
+
+
+def _evaluate_source(
+    source: SourceConfig, as_of: date, run_id: str, database_url: str | None, settings: Settings
+) -> list[BranchVerdict]:
+    suite = load_suite("list")
+    declared = len(suite.declared())
+    try:
+        url = database_url or configured_url()
+        with connect(url) as conn:
+            branches = _branches(conn, source)
+    except Exception as problem:
+        return [_unreachable(source, declared, problem)]
+    results = run_suite(
+        suite,
+        url,
+        {
+            "instance": source.id,
+            "as_of": as_of,
+            "now": clock.now(),
+            "time_zone": settings.time_zone,
+            "coverage_max_age_hours": settings.coverage_max_age_hours,
+            "branches": source.branches,
+            "branch_ids": list(branches),
+        },
+    )
+    verdicts = judge(source.id, branches, results, declared, settings)
+    try:
+        with connect(url) as conn:
+            write_checks(
+                conn,
+                suite,
+                results,
+                run_id=run_id,
+                as_of=as_of,
+                instance=source.id,
+                settings=settings,
+                branch_ids=list(branches),
+            )
+            write_verdicts(conn, verdicts, run_id=run_id, as_of=as_of)
+    except Exception as problem:
+        # A verdict that left no trace cannot be answered for later.
+        return [_unreachable(source, declared, problem)]
+    return verdicts
+
+
+def judge(
+    instance: str,
+    branches: dict[str, str | None],
+    results: Sequence[CheckResult],
+    declared: int,
+    settings: Settings,
+) -> list[BranchVerdict]:
+    """Turn the results of the suite into one verdict per branch; with no branch known, one hold for the source."""
+    zone = ZoneInfo(settings.time_zone)
+    evaluated = sum(result.evaluated for result in results)
+    verdicts = []
+    for branch_id, branch_name in (branches or {WHOLE_SOURCE: None}).items():
+        reasons: list[Sentence] = []
+        for result in results:
+            reasons += _reasons(result, branch_id, zone)
+        if evaluated < declared or len(results) < declared or declared == 0:
+            reasons.append(
+                Sentence(
+                    ru=f"выполнено проверок: {evaluated} из {declared}",
+                    en=f"only {evaluated} of {declared} checks were evaluated",
+                )
+            )
+        if not branches and not reasons:
+            reasons.append(Sentence(ru="у источника нет ни одного филиала", en="the source has no branch"))
+        verdicts.append(
+            BranchVerdict(
+                instance=instance,
+                branch_id=branch_id,
+                branch_name=branch_name,
+                verdict="hold" if reasons else "go",
+                reason_ru=_join([reason.ru for reason in reasons]),
+                reason_en=_join([reason.en for reason in reasons]),
+                declared=declared,
+                evaluated=evaluated,
+            )
+        )
+    return verdicts
+
+
+def _reasons(result: CheckResult, branch_id: str, zone: ZoneInfo) -> list[Sentence]:
+    """Why this result holds this branch; nothing when it does not."""
+    if result.success:
+        return []
+    if not result.evaluated:
+        return [sentence(result, zone)]
+    if result.expectation.severity != "critical":
+        return []
+    if result.expectation.scope == "branch":
+        mine = [row for row in result.rows if row.get("branch_id") == branch_id]
+        strays = [row for row in result.rows if row.get("branch_id") is None]
+        if not mine and not strays and result.complete:
+            return []
+        return [sentence(result, zone, (mine or strays or list(result.rows) or [{}])[0])]
+    return [sentence(result, zone)]
+
+
+def _join(reasons: Sequence[str]) -> str | None:
+    distinct = list(dict.fromkeys(reasons))
+    return "; ".join(distinct[:_REASONS_SAID]) or None
+
+
+def _branches(conn: Connection, source: SourceConfig) -> dict[str, str | None]:
+    """Branches that have outlets, by id; before the first build, the organisations that landed; else the source."""
+    if source.branches == "none":
+        return {WHOLE_SOURCE: None}
+    for table, query in _BRANCH_QUERIES.items():
+        exists = conn.execute("select to_regclass(%s) is not null", [table]).fetchone()
+        if exists and exists[0] and (found := conn.execute(query, [source.id]).fetchall()):
+            return {str(branch_id): name for branch_id, name in sorted(found, key=lambda row: str(row[1] or row[0]))}
+    return {}
+
+
+def _unreachable(source: SourceConfig, declared: int, problem: Exception) -> BranchVerdict:
+    log.error("gate %s: the warehouse did not answer (%s)", source.id, type(problem).__name__)
+    return BranchVerdict(
+        instance=source.id,
+        branch_id=WHOLE_SOURCE,
+        branch_name=None,
+        verdict="hold",
+        reason_ru="хранилище не отвечает, проверить данные нельзя",
+        reason_en="the warehouse does not answer, the data cannot be checked",
+        declared=declared,
+        evaluated=0,
+    )

@@ -1,0 +1,108 @@
+"""A real wholesaler's year, served as a 1C base, through the same DAGs: every line accounted for."""
+
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from polka.commands.replay import DATABASE
+from warehouse.db import connect
+from warehouse.embedded import EmbeddedServer
+from warehouse.settings import PROJECT_ROOT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.airflow]
+
+FILE_TOTAL = Decimal("9747747.93")
+FILE_LINES, FILE_INVOICES = 541_909, 25_900
+# Service codes of the wholesaler: postage, fees, manual corrections, vouchers. Goods codes begin with five digits.
+GOODS_CODE = r"^\d{5}"
+
+
+@pytest.fixture(scope="module")
+def lines(request: pytest.FixtureRequest) -> pd.DataFrame:
+    path = PROJECT_ROOT.parent / "shared" / "data" / "online_retail" / "online_retail_I.csv.gz"
+    if not path.is_file():
+        pytest.skip(f"{path} is not here: the real invoice file is not part of the repository")
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame["quantity"] = frame["Quantity"].astype(int)
+    frame["amount"] = [
+        Decimal(price) * quantity for price, quantity in zip(frame["UnitPrice"], frame["quantity"], strict=True)
+    ]
+    frame.attrs["path"] = path
+    return frame
+
+
+def test_the_replay_accounts_for_every_line_to_the_cent_and_again(lines: pd.DataFrame, tmp_path: Path) -> None:
+    assert len(lines) == FILE_LINES
+    assert lines["InvoiceNo"].nunique() == FILE_INVOICES
+    assert sum(lines["amount"]) == FILE_TOTAL
+
+    var = tmp_path / "var"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "POLKA_VAR_DIR": str(var)}
+    command = [sys.executable, "-m", "polka", "replay", str(lines.attrs["path"])]
+    server = EmbeddedServer(var)
+    try:
+        for _ in range(2):
+            done = subprocess.run(
+                command, env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=880
+            )
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        compare(lines, server.ensure_database(DATABASE))
+    finally:
+        server.remove()
+
+
+def compare(lines: pd.DataFrame, url: str) -> None:
+    cancelled = lines["InvoiceNo"].str.startswith("C")
+    adjustment = lines["InvoiceNo"].str.startswith("A")
+    goods = lines["StockCode"].str.match(GOODS_CODE)
+    priced = lines["amount"].map(lambda amount: amount != 0)
+    sale = ~cancelled & ~adjustment & goods & (lines["quantity"] > 0) & priced
+    returned = cancelled & goods
+    with connect(url) as conn:
+        by_class = {
+            (mart, line_class): (count, amount)
+            for mart, line_class, count, amount in conn.execute(
+                """
+                select 'shipment', line_class, count(*), sum(signed_amount) from marts.fct_shipment_line group by 2
+                union all
+                select 'return', line_class, count(*), sum(signed_amount) from marts.fct_return_line group by 2
+                union all
+                select 'adjustment', line_class, count(*), sum(signed_amount) from marts.fct_adjustment_line group by 2
+                """
+            )
+        }
+        invoices = conn.execute(
+            """
+            select count(distinct number)
+            from (
+                select number from raw.onec_shipment where deleted_at is null
+                union all select number from raw.onec_return where deleted_at is null
+                union all select number from raw.onec_stock_write_off where deleted_at is null
+                union all select number from raw.onec_debt_adjustment where deleted_at is null
+            ) as documents
+            """
+        ).fetchone()
+        rejected = conn.execute("select count(*) from raw.rejected_record").fetchone()
+        rewritten = conn.execute(
+            """
+            select entity, sum(rows_inserted + rows_changed + rows_deleted)
+            from (select *, row_number() over (partition by entity order by load_id) as nth from ops.load_run) as runs
+            where nth > 1
+            group by entity
+            having sum(rows_inserted + rows_changed + rows_deleted) > 0
+            """
+        ).fetchall()
+
+    assert by_class["shipment", "sale"] == (sale.sum(), sum(lines["amount"][sale]))
+    assert by_class["return", "return"] == (returned.sum(), sum(lines["amount"][returned]))
+    assert sum(count for count, _ in by_class.values()) == FILE_LINES
+    assert sum(amount for _, amount in by_class.values()) == FILE_TOTAL
+    assert None not in {line_class for _, line_class in by_class}
+    assert invoices == (FILE_INVOICES,)
+    assert rejected == (0,)
+    assert rewritten == []

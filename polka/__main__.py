@@ -1,5 +1,6 @@
-"""`python -m polka` is the command `polka`."""
+"""`python -m polka`: the same as the command `polka`."""
 
 from polka.cli import app
 
-app()
+if __name__ == "__main__":
+    app(prog_name="polka")

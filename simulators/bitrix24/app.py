@@ -205,7 +205,9 @@ class _Desk:
         comments: dict[str, list[str]] = {}
         for comment in self._portal.comments:
             comments.setdefault(comment["TASK_ID"], []).append(comment["POST_MESSAGE"])
-        return JSONResponse([{**task, "comments": comments.get(task["ID"], [])} for task in self._portal.tasks.values()])
+        return JSONResponse(
+            [{**task, "comments": comments.get(task["ID"], [])} for task in self._portal.tasks.values()]
+        )
 
     async def show_calls(self, request: Request) -> Response:
         return JSONResponse(dict(self._calls))

@@ -20,13 +20,12 @@ def nest(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         head, _, rest = name.partition("[")
         path = [head, *(_KEY_PART.findall("[" + rest) if rest else [])]
         node = tree
-        for part, following in zip(path, path[1:], strict=False):
-            part = str(len(node)) if part == "" else part
-            child = node.setdefault(part, {})
+        for part in path[:-1]:
+            name_here = str(len(node)) if part == "" else part
+            child = node.setdefault(name_here, {})
             if not isinstance(child, dict):
-                child = node[part] = {}
+                child = node[name_here] = {}
             node = child
-            del following
         last = path[-1]
         node[str(len(node)) if last == "" else last] = value
     return {key: lists(value) for key, value in tree.items()}

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -227,7 +228,7 @@ class Portal:
         for name, direction in reversed(list(order.items() if isinstance(order, dict) else ())):
             if name.upper() not in _SORTABLE:
                 raise PortalError(400, "0", "Invalid sorting key (internal error)")
-            rows.sort(key=lambda task, name=name: _sort_key(task, name.upper()), reverse=str(direction).lower() == "desc")  # type: ignore[misc]
+            rows.sort(key=partial(_sort_key, name=name.upper()), reverse=str(direction).lower() == "desc")
         page = _paged(rows, params)
         select = by_name(params, "select")
         return Page({"tasks": [self._task_view(task, select) for task in page.result]}, page.total, page.next)
@@ -427,10 +428,8 @@ def _user_fits(row: dict[str, Any], key: str, wanted: Any) -> bool:
     if name == "UF_DEPARTMENT":
         return bool({str(item) for item in actual} & set(_listed(wanted)))
     text = str(actual).lower()
-    if "%" in sign:
-        hit = str(wanted).strip("%").lower() in text
-    else:
-        hit = text in {item.lower() for item in _listed(wanted)}
+    wanted_texts = {item.lower() for item in _listed(wanted)}
+    hit = any(item.strip("%") in text for item in wanted_texts) if "%" in sign else text in wanted_texts
     return hit != sign.startswith("!")
 
 

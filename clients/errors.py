@@ -37,6 +37,10 @@ class TimedOut(Retriable):
     """A harmless request got no complete answer in time."""
 
 
+class TooLarge(Retriable):
+    """The other side could not build so large an answer: ask for less at a time."""
+
+
 class Fatal(ClientError):
     """Repeating cannot help; a person has to change something."""
 

@@ -120,6 +120,18 @@ def with_backoff(
     )(call)
 
 
+class _Authorization(requests.auth.AuthBase):
+    """Keeps `requests` from looking for credentials of its own."""
+
+    def __init__(self, value: str | None) -> None:
+        self._value = value
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._value is not None:
+            request.headers["Authorization"] = self._value
+        return request
+
+
 class HttpSession:
     """A `requests` session that always has a timeout, reads bodies as a stream and raises only ClientError.
 
@@ -134,9 +146,14 @@ class HttpSession:
         connect_timeout: float = 10.0,
         secrets: Iterable[str | None] = (),
         headers: Mapping[str, str] | None = None,
+        authorization: str | None = None,
     ) -> None:
-        """`timeout` bounds the whole answer in seconds; `secrets` are blotted out of every error message."""
+        """`timeout` bounds the whole answer in seconds; `secrets` are blotted out of every error message.
+
+        authorization: value of the Authorization header. A .netrc file of this machine is never used.
+        """
         self._session = requests.Session()
+        self._session.auth = _Authorization(authorization)
         self._session.headers.update({"User-Agent": "polka", **(headers or {})})
         self._timeout = timeout
         self._connect_timeout = connect_timeout

@@ -1,0 +1,291 @@
+"""1C:Enterprise by its standard OData: how to ask and what its answers and refusals mean.
+
+Knows nothing of paging, entities or landing. Reads only.
+"""
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from clients.connection import Connection
+from clients.errors import ClientError, Fatal, Retriable, TimedOut, TooLarge
+from clients.http import HttpSession, Response, redact, retry_after_seconds, with_backoff
+
+BOM = b"\xef\xbb\xbf"
+JSON_FORMAT = "application/json;odata=nometadata"
+_SAFE_IN_PATH = "$()'/"
+_SAFE_IN_QUERY = "'(),:*/"
+_TOO_LARGE = re.compile(r"device is full|no space left|not enough memory|недостаточно памяти|application error", re.I)
+_TITLE = re.compile(r"<title[^>]*>([^<]{1,120})", re.I)
+_XML_CODE = re.compile(r"<(?:\w+:)?code[^>]*>([^<]*)<")
+_XML_MESSAGE = re.compile(r"<(?:\w+:)?message[^>]*>([^<]*)<")
+
+
+class NotFound(Fatal):
+    """There is no record with that key."""
+
+
+class OnecClient:
+    """Reads one publication. May be used by several threads; each gets a session of its own."""
+
+    def __init__(self, connection: Connection, *, timeout: float = 600.0, attempts: int = 5, first_pause: float = 1.0):
+        """connection.url is the root, ending in `/odata/standard.odata`; timeout in seconds, per request."""
+        if not urlsplit(connection.url).scheme:
+            raise Fatal(f"the address of 1C must begin with http:// or https://, not '{redact(connection.url)[:80]}'")
+        self._root = connection.url.rstrip("/")
+        self._timeout = timeout
+        self._attempts = attempts
+        self._first_pause = first_pause
+        self._secrets = [connection.password]
+        self._authorization: str | None = None
+        if connection.login is not None:
+            # Cyrillic logins work only as UTF-8.
+            pair = f"{connection.login}:{connection.password or ''}".encode()
+            token = base64.b64encode(pair).decode()
+            self._secrets.append(token)
+            self._authorization = f"Basic {token}"
+        self._local = threading.local()
+        self._sessions: list[HttpSession] = []
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> "OnecClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with self._guard:
+            sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.close()
+        self._local = threading.local()
+
+    def collection(self, source_set: str, options: Mapping[str, str], *, retry: bool = True) -> bytes:
+        """One answer of a set as JSON bytes (a collection under "value"), exactly as sent.
+
+        options: OData options by their names ($top, $filter, allowedOnly, ...), not encoded.
+        Raises ClientError; TooLarge and TimedOut are never repeated here, the caller asks for less instead.
+        """
+        return self._read(source_set, {**options, "$format": JSON_FORMAT}, source_set, retry)
+
+    def record(self, source_set: str, record_id: str) -> bytes | None:
+        """One record as JSON bytes (fields at the top level), or None when there is none with that key."""
+        try:
+            return self._read(f"{source_set}(guid'{record_id}')", {"$format": JSON_FORMAT}, source_set, True)
+        except NotFound:
+            return None
+
+    def count(self, source_set: str, options: Mapping[str, str]) -> int | None:
+        """How many records a filter selects, by 1C itself; None when this base cannot count."""
+        try:
+            answer = self._read(f"{source_set}/$count", options, source_set, True, shape="text").removeprefix(BOM)
+            return int(answer.strip())
+        except ValueError:
+            pass
+        except Fatal as error:
+            if error.status not in (400, 404, 405, 501) or error.code == "8":
+                raise
+        return self._inline_count(source_set, options)
+
+    def metadata(self) -> bytes:
+        """The XML of `$metadata`: megabytes, and the better part of a minute on a big configuration."""
+        return self._read("$metadata", {}, "$metadata", True, shape="xml")
+
+    def _inline_count(self, source_set: str, options: Mapping[str, str]) -> int | None:
+        """By `$inlinecount` on an empty page. Bases that ignore $top beside it would send everything: 1 MB at most."""
+        asked = {**options, "$top": "0", "$inlinecount": "allpages", "$format": JSON_FORMAT}
+        try:
+            body = self._read(source_set, asked, source_set, True, max_bytes=1 << 20)
+            return int(json.loads(body.decode("utf-8-sig"))["odata.count"])
+        except (KeyError, ValueError, TypeError):
+            return None
+        except Retriable as error:
+            if error.code == "too_large":
+                return None
+            raise
+
+    def _read(
+        self,
+        path: str,
+        options: Mapping[str, str],
+        source_set: str,
+        retry: bool,
+        *,
+        shape: str = "json",
+        max_bytes: int = 1 << 29,
+    ) -> bytes:
+        url = f"{self._root}/{quote(path, safe=_SAFE_IN_PATH)}{query(options)}"
+
+        def once() -> bytes:
+            headers = {"Accept": "*/*" if shape != "json" else "application/json"}
+            answer = self._session().request("GET", url, headers=headers, max_bytes=max_bytes)
+            problem = judge(answer, source_set, shape=shape, secrets=self._secrets)
+            if problem is not None:
+                raise problem
+            return answer.body
+
+        if not retry:
+            return once()
+        return with_backoff(
+            once, attempts=self._attempts, first_pause=self._first_pause, give_up_on=(TooLarge, TimedOut)
+        )
+
+    def _session(self) -> HttpSession:
+        session: HttpSession | None = getattr(self._local, "session", None)
+        if session is None:
+            session = HttpSession(timeout=self._timeout, secrets=self._secrets, authorization=self._authorization)
+            self._local.session = session
+            with self._guard:
+                self._sessions.append(session)
+        return session
+
+
+def query(options: Mapping[str, str]) -> str:
+    """`?name=value&...` as 1C wants it: spaces as %20, never '+'; empty for no options."""
+    if not options:
+        return ""
+    return "?" + "&".join(f"{name}={quote(value, safe=_SAFE_IN_QUERY)}" for name, value in options.items())
+
+
+def guid(value: str) -> str:
+    """A guid as an OData literal."""
+    return f"guid'{value}'"
+
+
+def local_time(value: str) -> str:
+    """A zone-less ISO time as an OData literal."""
+    return f"datetime'{value}'"
+
+
+def judge(
+    answer: Response, source_set: str, *, shape: str = "json", secrets: list[str | None] | None = None
+) -> ClientError | None:
+    """None when the answer is what was asked for; otherwise the error, in words that say what to do."""
+    start = answer.body[:512].removeprefix(BOM).lstrip()
+    is_html = start[:1] == b"<" and (b"<html" in start.lower() or b"<!doctype html" in start.lower())
+    if answer.status == 200 and not is_html:
+        wanted = {"json": b"{", "xml": b"<"}.get(shape)
+        refusal = start.startswith((b'{"odata.error"', b'{"#exception"'))
+        if not refusal and (wanted is None or start[:1] == wanted):
+            return None
+        if start[:1] == b"<" and shape == "json":
+            return Fatal(
+                "1C answered with XML although JSON was asked for: OData speaks JSON from platform 8.3.6 on", status=200
+            )
+    details = _details(answer.body, is_html)
+    said = redact(details.message, secrets or [])[:300]
+    return _explain(answer, source_set, details.code, said, is_html)
+
+
+class _Details:
+    def __init__(self, code: str | None, message: str) -> None:
+        self.code = code
+        self.message = message
+
+
+def _details(body: bytes, is_html: bool) -> _Details:
+    text = body[: 1 << 16].decode("utf-8-sig", "replace").strip()
+    if is_html:
+        title = _TITLE.search(text)
+        return _Details(
+            None, (title[1].strip() if title else "") + (" " + found[0] if (found := _TOO_LARGE.search(text)) else "")
+        )
+    if text.startswith("{"):
+        try:
+            return _from_json(json.loads(text))
+        except (ValueError, TypeError, AttributeError):
+            return _Details(None, "")
+    code, message = _XML_CODE.search(text), _XML_MESSAGE.search(text)
+    return _Details(code[1].strip() if code else None, message[1].strip() if message else "")
+
+
+def _from_json(content: Any) -> _Details:
+    error = content.get("odata.error")
+    if isinstance(error, dict):
+        message = error.get("message")
+        value = message.get("value") if isinstance(message, dict) else message
+        return _Details(str(error.get("code", "")) or None, str(value or ""))
+    exception = content.get("exception")
+    deepest = ""
+    while isinstance(exception, dict):
+        deepest = str(exception.get("descr") or deepest)
+        exception = exception.get("inner")
+    return _Details(None, deepest)
+
+
+def _explain(answer: Response, source_set: str, code: str | None, said: str, is_html: bool) -> ClientError:
+    status = answer.status
+    quoted = f" 1C says: «{said}»" if said else ""
+    tail = f" [HTTP {status}{f', code {code}' if code else ''}]{quoted}"
+
+    def fatal(words: str) -> Fatal:
+        return Fatal(words + tail, status=status, code=code)
+
+    pause = retry_after_seconds(answer.headers)
+    if status == 200:
+        if is_html:
+            return fatal(
+                "got a web page instead of data: the address leads to a login page or a site, not to OData; "
+                "use the address that ends in /odata/standard.odata and switch single sign-on off for it"
+            )
+        return fatal(f"the answer for {source_set} is not a collection of records")
+    if 300 <= status < 400:
+        target = urlsplit(answer.headers.get("Location", ""))
+        return fatal(
+            f"1C redirects to {target.scheme}://{target.hostname}{target.path[:80]}: "
+            "put the final address into the connection"
+        )
+    if status == 401 and code == "20":
+        return fatal(
+            f"the user may not read {source_set}: give it a role with the right to read this object "
+            "(a read-only profile for Polka) or take the entity out of the mapping"
+        )
+    if status == 401:
+        return fatal(
+            "1C did not accept the login: check login and password of the connection, that the user may sign in "
+            "by 1C:Enterprise authentication, and that it is not switched off"
+        )
+    if status == 403:
+        return fatal(
+            "1C refuses to start a session: sessions may be locked for maintenance, or the user may not use "
+            "external access; ask the 1C administrator, then run again"
+        )
+    if status == 404 and code == "9":
+        return NotFound(f"no such record in {source_set}" + tail, status=status, code=code)
+    if status == 404 and code == "8":
+        return fatal(
+            f"{source_set} is not published: tick it in the list of the standard OData interface "
+            "(«Настройка состава стандартного интерфейса OData») or take the entity out of the mapping"
+        )
+    if status == 404:
+        return fatal("there is no OData here: check the address and that the publication has OData switched on")
+    if status == 406:
+        return Retriable(
+            "1C has no free licence or session for us: free one, or let Polka read when fewer people work" + tail,
+            status=status,
+            code=code,
+            retry_after=pause,
+        )
+    if status == 400 and code in ("6", "10", "14"):
+        return fatal(
+            f"1C does not understand the request for {source_set}: a field or an option is unknown to this base"
+        )
+    if status == 413 or (status == 500 and is_html):
+        return TooLarge(
+            f"1C could not build the answer for {source_set}: the page is too large for the server; "
+            "fewer records are asked for now" + tail,
+            status=status,
+            code=code,
+        )
+    if status in (400, 405, 501):
+        return fatal(f"1C cannot serve the request for {source_set}")
+    if status == 429 or status >= 500:
+        return Retriable(
+            f"1C failed for a moment while reading {source_set}" + tail, status=status, code=code, retry_after=pause
+        )
+    return fatal(f"unexpected answer while reading {source_set}")

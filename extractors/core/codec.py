@@ -1,0 +1,385 @@
+"""Pages of JSON -> rows of COPY text, by code generated from an entity spec.
+
+A page is decoded at once into typed structs (unknown fields are skipped; they stay in the archived original) and
+each record is formatted by a function written for exactly its columns. When a page does not decode, its records
+are tried one by one: what cannot be read is rejected with its key, a reason and its original bytes.
+
+Numbers never pass through binary floating point: their JSON digits are what PostgreSQL gets.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import xxhash
+
+from extractors.core import values
+from extractors.core.errors import BrokenPage, SpecError
+from extractors.core.spec import Entity, EntityMapping, Field, Kind
+from extractors.core.values import BadValue
+from warehouse.landing import Layout, Record, Rejected
+
+BOM = b"\xef\xbb\xbf"
+_PLAIN_NUMBER = b"0123456789.-\t\n"
+# Far below the 131072 digits of a numeric, whatever the numbers of one document look like.
+_PLAIN_BLOCK = 100_000
+_MAX_LINE_NO = (1 << 31) - 1
+_CONTROLS = bytes(range(32)), b" " * 32
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.", re.S
+)
+_LONE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
+@dataclass(frozen=True)
+class SystemFields:
+    """The fields that every record of a kind of source has."""
+
+    key: str
+    version: str
+    line_no: str
+
+
+SYSTEM_FIELDS = {"onec": SystemFields(key="Ref_Key", version="DataVersion", line_no="LineNumber")}
+
+_STRUCT_TYPES: dict[str, Any] = {
+    "ref": str | None,
+    "text": str | None,
+    "enum": str | None,
+    "number": msgspec.Raw,
+    "integer": str | int | None,
+    "boolean": bool | None,
+    "date": str | None,
+    "timestamp": str | None,
+}
+_NO_NUMBER = msgspec.Raw(b"null")
+
+
+@dataclass
+class Decoded:
+    """What a page held, in its order, records that decoded and records that did not."""
+
+    records: list[Record] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.records) + len(self.rejected)
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all records of the page; a rejected record without a readable key has none."""
+        return [record.record_id for record in self.records] + [
+            rejected.record_id for rejected in self.rejected if rejected.record_id
+        ]
+
+
+class Codec:
+    """Decodes pages of one entity. Not for use by two threads at once."""
+
+    def __init__(self, entity: Entity, mapping: EntityMapping, zone: ZoneInfo) -> None:
+        self._system = SYSTEM_FIELDS[entity.kind]
+        self._scope: dict[str, Any] = {
+            "NULL": values.NULL,
+            "KEY": values.key,
+            "TEXT": values.text,
+            "REF": values.Converted(values.reference),
+            "ENUM": values.Converted(values.text),
+            "NUMBER": values.Converted(values.number),
+            "INTEGER": values.Converted(values.integer),
+            "LINE_NO": values.Converted(_line_no),
+            "BOOLEAN": values.BOOLEAN,
+            "DATE": values.Converted(values.calendar_day),
+            "MOMENT": values.Converted(values.moment_in(zone)),
+            "PLAIN": _PLAIN_NUMBER,
+            "PLAIN_BLOCK": _PLAIN_BLOCK,
+            "BadValue": BadValue,
+            "Record": Record,
+            "digest": xxhash.xxh3_128_hexdigest,
+            "tab": b"\t".join,
+            "newline": b"\n".join,
+        }
+        writer = _Writer(entity, mapping, self._system)
+        self.layout = writer.layout
+        self._checks = writer.checks
+        # The source is made of names that the spec's schema admits, nothing else.
+        exec(compile(writer.source(), f"<rows of {entity.name}>", "exec"), self._scope)  # noqa: S102
+        self._row: Callable[[Any], Record] = self._scope["row"]
+        self._page: Any = msgspec.json.Decoder(msgspec.defstruct("Page", [("value", list[writer.struct])]))  # type: ignore[name-defined]
+        self._single: Any = msgspec.json.Decoder(writer.struct)
+        self._split: Any = msgspec.json.Decoder(msgspec.defstruct("Split", [("value", list[msgspec.Raw])]))
+
+    def decode(self, body: bytes) -> Decoded:
+        """Convert one page. Raises BrokenPage when it is not a JSON collection at all."""
+        if body.startswith(BOM):
+            body = body[len(BOM) :]
+        try:
+            structs = self._page.decode(body).value
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return self._one_by_one(body)
+        decoded = Decoded()
+        keep = decoded.records.append
+        row = self._row
+        for position, struct in enumerate(structs):
+            try:
+                keep(row(struct))
+            except BadValue as problem:
+                original = bytes(self._originals(body)[position])
+                decoded.rejected.append(self._reject(original, self._explain(struct, problem)))
+        return decoded
+
+    def _one_by_one(self, body: bytes) -> Decoded:
+        decoded = Decoded()
+        for raw in self._originals(body):
+            original = bytes(raw)
+            try:
+                struct = self._struct(original)
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
+                decoded.rejected.append(self._reject(original, f"does not decode: {problem}"))
+                continue
+            try:
+                decoded.records.append(self._row(struct))
+            except BadValue as problem:
+                decoded.rejected.append(self._reject(original, self._explain(struct, problem)))
+        return decoded
+
+    def _struct(self, original: bytes) -> Any:
+        try:
+            return self._single.decode(original)
+        except msgspec.ValidationError:
+            raise
+        except (msgspec.DecodeError, UnicodeError):
+            return self._single.decode(cleaned(original))
+
+    def _originals(self, body: bytes) -> list[msgspec.Raw]:
+        try:
+            return list(self._split.decode(body).value)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            pass
+        try:
+            return list(self._split.decode(cleaned(body)).value)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
+            raise BrokenPage(
+                f"the page is not a JSON collection: {problem}; it begins with {_beginning(body)}"
+            ) from None
+
+    def _reject(self, original: bytes, reason: str) -> Rejected:
+        found = re.search(rb'"%b"\s*:\s*"([0-9a-zA-Z-]{1,64})"' % self._system.key.encode(), original)
+        return Rejected(found[1].decode() if found else None, reason, original)
+
+    def _explain(self, struct: Any, problem: BadValue) -> str:
+        """Name the field that does not convert, without its value."""
+        for check in self._checks:
+            for part, where in check.parts(struct):
+                try:
+                    check.convert(self._scope, getattr(part, check.attribute))
+                except BadValue as found:
+                    return f"{check.column} ({check.source}){where}: {found}"
+        return str(problem)
+
+
+def wrap_single(body: bytes) -> bytes:
+    """The answer for one record as a page of one."""
+    return b'{"value":[' + body.removeprefix(BOM) + b"]}"
+
+
+def cleaned(body: bytes) -> bytes:
+    """JSON that a strict parser takes: control characters and broken UTF-8 replaced, lone surrogates -> U+FFFD."""
+    body = body.translate(bytes.maketrans(*_CONTROLS))
+    body = body.decode("utf-8", "replace").encode()
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if _LONE.fullmatch(found[0]) else found[0], body)
+
+
+def _line_no(value: str | int | None) -> bytes:
+    converted = values.integer(value)
+    if converted == values.NULL or not 0 <= int(converted) <= _MAX_LINE_NO:
+        raise BadValue("line number is missing or out of range")
+    return converted
+
+
+def _beginning(body: bytes) -> str:
+    return repr(re.sub(rb"[^\x20-\x7e]+", b"?", body[:40]).decode())
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One field, for saying which of them is wrong."""
+
+    column: str
+    source: str
+    attribute: str
+    expression: str
+    lines: str | None
+
+    def parts(self, struct: Any) -> list[tuple[Any, str]]:
+        if self.lines is None:
+            return [(struct, "")]
+        return [(line, f" in line {position}") for position, line in enumerate(getattr(struct, self.lines) or (), 1)]
+
+    def convert(self, scope: Mapping[str, Any], value: Any) -> None:
+        name = self.expression.split("[")[0].split("(")[0]
+        converter = scope[name]
+        if name == "NUMBER":
+            value = bytes(value)
+        converter(value) if callable(converter) else converter[value]
+
+
+class _Writer:
+    """Writes the struct types and the source of the row function for one entity."""
+
+    def __init__(self, entity: Entity, mapping: EntityMapping, system: SystemFields) -> None:
+        self._entity = entity
+        self._mapping = mapping
+        self.checks: list[_Check] = []
+        names = [name for name in entity.columns if name in mapping.fields]
+        self._header = self._attributes(names, entity.columns, mapping.fields, None)
+        self._lines: list[tuple[str, list[tuple[str, str]], list[tuple[str, str]]]] = []
+        fields: list[tuple[str, Any, Any]] = []
+        rename: dict[str, str] = {"key": system.key, "version": system.version}
+        orders: list[tuple[str, ...]] = []
+        for position, (child, columns) in enumerate(entity.lines.items()):
+            lines = mapping.lines.get(child)
+            attribute = f"lines_{position}"
+            if lines is None:
+                self._lines.append(("", [], []))
+                orders.append(("record_id", "line_no"))
+                continue
+            # Numbers come last, so that those of a whole document can be checked in one go.
+            plain = [name for name in columns if name in lines.fields and columns[name] != "number"]
+            numbers = [name for name in columns if name in lines.fields and columns[name] == "number"]
+            orders.append(("record_id", "line_no", *plain, *numbers))
+            line = _struct(
+                f"Line_{child}",
+                {"line_no": (system.line_no, str | int, msgspec.NODEFAULT)}
+                | _members(self._attributes(plain + numbers, columns, lines.fields, attribute), columns, lines.fields),
+            )
+            fields.append((attribute, list[line] | None, () if lines.optional else msgspec.NODEFAULT))  # type: ignore[valid-type]
+            rename[attribute] = lines.source
+            made = dict(self._attributes(plain + numbers, columns, lines.fields, None, note=False))
+            self._lines.append(
+                (
+                    attribute,
+                    [(made[name], columns[name]) for name in plain],
+                    [(made[name], columns[name]) for name in numbers],
+                )
+            )
+        members = {"key": (system.key, str, msgspec.NODEFAULT), "version": (system.version, str | None, None)}
+        members |= _members(self._header, entity.columns, mapping.fields)
+        members |= {name: (rename[name], kind, default) for name, kind, default in fields}
+        self.struct = _struct(f"Record_{entity.name}", members)
+        self.layout = Layout(header=("record_id", *names), lines=tuple(orders))
+
+    def _attributes(
+        self,
+        names: list[str],
+        columns: Mapping[str, Kind],
+        fields: Mapping[str, Field],
+        lines: str | None,
+        *,
+        note: bool = True,
+    ) -> list[tuple[str, str]]:
+        """(column, struct attribute); columns of the same source field share one attribute."""
+        by_source: dict[str, str] = {}
+        made: list[tuple[str, str]] = []
+        for name in names:
+            source = fields[name].source
+            attribute = by_source.setdefault(source, f"c_{name}")
+            if _STRUCT_TYPES[columns[name]] != _STRUCT_TYPES[columns[attribute[2:]]]:
+                raise SpecError(f"{self._entity.name}: {source} feeds columns of different kinds")
+            made.append((name, attribute))
+            if note:
+                self.checks.append(_Check(name, source, attribute, _expression(columns[name], "x"), lines))
+        return made
+
+    def source(self) -> str:
+        out: list[str] = []
+        for position, (attribute, plain, numbers) in enumerate(self._lines):
+            if attribute:
+                out += self._lines_source(position, plain, numbers)
+        columns = "".join(
+            f", {_expression(self._entity.columns[name], f'r.{attribute}')}" for name, attribute in self._header
+        )
+        lines = "".join(
+            f"lines_{position}(key, r.{attribute}), " if attribute else "b'', "
+            for position, (attribute, _, _) in enumerate(self._lines)
+        )
+        dated = dict(self._header).get("dated_at")
+        out += [
+            "def row(r):",
+            "    key = KEY(r.key)",
+            f"    header = tab((key{columns}))",
+            f"    lines = ({lines})",
+            "    hashed = digest(b'\\x1e'.join((header, *lines))).encode()",
+            f"    dated_at = {f'MOMENT[r.{dated}]' if dated else 'NULL'}",
+            "    return Record(key.decode(), TEXT(r.version), hashed, header, lines,",
+            "        None if dated_at == NULL else dated_at)",
+        ]
+        return "\n".join(out)
+
+    @staticmethod
+    def _lines_source(position: int, plain: list[tuple[str, str]], numbers: list[tuple[str, str]]) -> list[str]:
+        start = "key, LINE_NO[l.line_no]"
+        cells = "".join(f", {_expression(kind, f'l.{attribute}')}" for attribute, kind in plain)
+        out = [
+            f"def lines_{position}(key, lines):",
+            "    if not lines:",
+            "        return b''",
+            "    if len({l.line_no for l in lines}) != len(lines):",
+            "        raise BadValue('line numbers repeat')",
+        ]
+        if not numbers:
+            return [*out, f"    return newline([tab(({start}{cells})) for l in lines])"]
+        raw = "".join(f"l.{attribute}, " for attribute, _ in numbers)
+        careful = "".join(f"{_expression(kind, f'l.{attribute}')}, " for attribute, kind in numbers)
+        return [
+            *out,
+            f"    numbers = [tab(({raw})) for l in lines]",
+            "    block = newline(numbers)",
+            "    if len(block) > PLAIN_BLOCK or block.translate(None, PLAIN):",
+            f"        numbers = [tab(({careful})) for l in lines]",
+            f"    return newline([tab(({start}{cells}, n)) for l, n in zip(lines, numbers)])",
+        ]
+
+
+def _members(
+    attributes: list[tuple[str, str]], columns: Mapping[str, Kind], fields: Mapping[str, Field]
+) -> dict[str, tuple[str, Any, Any]]:
+    """Struct attribute -> (source field, type, default); a required field has no default."""
+    members: dict[str, tuple[str, Any, Any]] = {}
+    for name, attribute in attributes:
+        empty = _NO_NUMBER if columns[name] == "number" else None
+        optional = fields[name].optional and members.get(attribute, (None, None, None))[2] is not msgspec.NODEFAULT
+        members[attribute] = (
+            fields[name].source,
+            _STRUCT_TYPES[columns[name]],
+            empty if optional else msgspec.NODEFAULT,
+        )
+    return members
+
+
+def _struct(name: str, members: Mapping[str, tuple[str, Any, Any]]) -> type[Any]:
+    required = [(attribute, kind) for attribute, (_, kind, default) in members.items() if default is msgspec.NODEFAULT]
+    optional = [
+        (attribute, kind, default)
+        for attribute, (_, kind, default) in members.items()
+        if default is not msgspec.NODEFAULT
+    ]
+    return msgspec.defstruct(
+        name,
+        [*required, *optional],
+        rename={attribute: source for attribute, (source, _, _) in members.items()},
+        gc=False,
+    )
+
+
+def _expression(kind: str, value: str) -> str:
+    """Python expression that turns a struct's attribute into COPY text."""
+    if kind == "text":
+        return f"TEXT({value})"
+    if kind == "number":
+        return f"NUMBER[bytes({value})]"
+    name = {"ref": "REF", "timestamp": "MOMENT"}.get(kind, kind.upper())
+    return f"{name}[{value}]"

@@ -1,0 +1,180 @@
+"""Entity specs: the landing tables of a kind of source, joined with the field mapping of one configuration."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from extractors.core.errors import SpecError
+from warehouse.landing import ChildTable, Column, LandingTable
+
+EXTRACTORS = Path(__file__).resolve().parents[1]
+Kind = Literal["ref", "text", "enum", "number", "integer", "boolean", "date", "timestamp"]
+
+_POSTGRES_TYPES: dict[str, str] = {
+    "ref": "text",
+    "text": "text",
+    "enum": "text",
+    "number": "numeric",
+    "integer": "bigint",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp with time zone",
+}
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One landing entity, whatever the configuration. `columns` and each of `lines` map column -> kind."""
+
+    kind: str
+    name: str
+    read: Literal["full", "window"]
+    columns: Mapping[str, Kind]
+    lines: Mapping[str, Mapping[str, Kind]]
+
+    def table(self) -> LandingTable:
+        """The landing table, as the warehouse creates and fills it."""
+        return LandingTable(
+            name=f"{self.kind}_{self.name}",
+            entity=self.name,
+            columns=_postgres(self.columns),
+            children=tuple(
+                ChildTable(name=f"{self.kind}_{name}", columns=_postgres(columns))
+                for name, columns in self.lines.items()
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where a column comes from. An optional field may be missing from the base: its column is then null."""
+
+    source: str
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class LinesMapping:
+    source: str
+    fields: Mapping[str, Field]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class EntityMapping:
+    """How one configuration names an entity: its set, its fields, its tabular sections."""
+
+    source_set: str
+    fields: Mapping[str, Field]
+    lines: Mapping[str, LinesMapping]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A validated mapping file."""
+
+    kind: str
+    name: str
+    title: str
+    outlet: str
+    entities: Mapping[str, EntityMapping]
+
+
+@cache
+def load_entities(kind: str) -> dict[str, Entity]:
+    """Entities of `extractors/<kind>/entities.yml` by name, in the file's order. Raises SpecError."""
+    path = EXTRACTORS / kind / "entities.yml"
+    content = _load(path, "entities")
+    entities = {
+        name: Entity(
+            kind=kind,
+            name=name,
+            read=body["read"],
+            columns=body["columns"],
+            lines={child: lines["columns"] for child, lines in body.get("lines", {}).items()},
+        )
+        for name, body in content["entities"].items()
+    }
+    tables = list(entities) + [child for entity in entities.values() for child in entity.lines]
+    if len(set(tables)) != len(tables):
+        raise SpecError(f"{path}: two tables share a name")
+    for entity in entities.values():
+        if entity.read == "window" and entity.columns.get("dated_at") != "timestamp":
+            raise SpecError(f"{path}: entity '{entity.name}' is read by window and so needs dated_at: timestamp")
+    return entities
+
+
+@cache
+def load_configuration(kind: str, name: str) -> Configuration:
+    """The mapping `extractors/mappings/<kind>/<name>.yml`, checked against the entities. Raises SpecError."""
+    path = EXTRACTORS / "mappings" / kind / f"{name}.yml"
+    if not path.is_file():
+        known = sorted(found.stem for found in path.parent.glob("*.yml"))
+        raise SpecError(f"there is no mapping '{name}' for {kind}; known: {', '.join(known) or 'none'}")
+    content = _load(path, "mapping")
+    entities = load_entities(kind)
+    mapped: dict[str, EntityMapping] = {}
+    for entity_name, body in content["entities"].items():
+        entity = entities.get(entity_name)
+        if entity is None:
+            raise SpecError(f"{path}: entity '{entity_name}' is not in {kind}/entities.yml")
+        _known_columns(path, entity_name, body["fields"], entity.columns)
+        for child, lines in body.get("lines", {}).items():
+            if child not in entity.lines:
+                raise SpecError(f"{path}: '{entity_name}' has no lines '{child}'")
+            _known_columns(path, child, lines["fields"], entity.lines[child])
+        if entity.read == "window" and "dated_at" not in body["fields"]:
+            raise SpecError(f"{path}: '{entity_name}' is read by window and so must map dated_at")
+        mapped[entity_name] = EntityMapping(
+            source_set=body["set"],
+            fields=_fields(body["fields"]),
+            lines={
+                child: LinesMapping(lines["source"], _fields(lines["fields"]), lines.get("optional", False))
+                for child, lines in body.get("lines", {}).items()
+            },
+            optional=body.get("optional", False),
+        )
+    return Configuration(
+        kind=kind,
+        name=content["configuration"],
+        title=content["title"],
+        outlet=content.get("outlet", "sub_partner"),
+        entities={name: mapped[name] for name in entities if name in mapped},
+    )
+
+
+def _fields(raw: Mapping[str, Any]) -> dict[str, Field]:
+    return {
+        column: Field(source) if isinstance(source, str) else Field(source["source"], source.get("optional", False))
+        for column, source in raw.items()
+    }
+
+
+def _known_columns(path: Path, where: str, fields: Mapping[str, Any], columns: Mapping[str, Kind]) -> None:
+    unknown = sorted(set(fields) - set(columns))
+    if unknown:
+        raise SpecError(f"{path}: '{where}' maps columns that are not in entities.yml: {', '.join(unknown)}")
+
+
+def _postgres(columns: Mapping[str, Kind]) -> tuple[Column, ...]:
+    return tuple(Column(name, _POSTGRES_TYPES[kind]) for name, kind in columns.items())
+
+
+def _load(path: Path, schema: str) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rules = json.loads((EXTRACTORS / "schemas" / f"{schema}.schema.json").read_text(encoding="utf-8"))
+    problems = [
+        f"{'/'.join(str(part) for part in problem.absolute_path) or 'top level'}: {problem.message}"
+        for problem in Draft202012Validator(rules).iter_errors(content)
+    ]
+    if problems:
+        raise SpecError(f"{path}: " + "; ".join(problems[:5]))
+    loaded: dict[str, Any] = content
+    return loaded

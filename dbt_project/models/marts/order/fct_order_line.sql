@@ -1,0 +1,57 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ delete_stale_documents('int_order', 'order_id', 'ordered_on', with_reasons=true) }}",
+        post_hook='{{ analyze_this() }}',
+        indexes=[
+            {'columns': ['instance', 'order_id', 'line_no'], 'unique': true},
+            {'columns': ['instance', 'outlet_id', 'ordered_on']},
+            {'columns': ['instance', 'product_id', 'ordered_on']},
+            {'columns': ['ordered_on'], 'type': 'brin'},
+        ]
+    )
+}}
+
+with lines as (
+    select * from {{ ref('int_order_line_status') }} as line
+    {% if is_incremental() %}
+    where not exists (
+        select 1 from {{ this }} as kept
+        where kept.instance = line.instance and kept.order_id = line.order_id
+    )
+    {% endif %}
+)
+
+select
+    instance,
+    order_id,
+    line_no,
+    order_number,
+    ordered_at,
+    ordered_on,
+    outlet_id,
+    client_id,
+    branch_id,
+    organisation_id,
+    legal_entity_id,
+    agreement_id,
+    manager_id,
+    product_id,
+    characteristic_id,
+    line_requested_on as requested_on,
+    is_open,
+    product_kind,
+    line_class,
+    line_status,
+    cancellation_reason_id,
+    cancellation_reason,
+    quantity,
+    price,
+    amount,
+    vat_amount,
+    amount_with_vat,
+    discount_amount,
+    load_id
+from lines

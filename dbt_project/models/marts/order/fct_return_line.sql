@@ -1,0 +1,53 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ delete_stale_documents('int_return', 'return_id', 'returned_on') }}",
+        post_hook='{{ analyze_this() }}',
+        indexes=[
+            {'columns': ['instance', 'return_id', 'line_no'], 'unique': true},
+            {'columns': ['instance', 'outlet_id', 'returned_on']},
+            {'columns': ['instance', 'shipment_id']},
+        ]
+    )
+}}
+
+with lines as (
+    select * from {{ ref('int_return_line') }} as line
+    {% if is_incremental() %}
+    where not exists (
+        select 1 from {{ this }} as kept
+        where kept.instance = line.instance and kept.return_id = line.return_id
+    )
+    {% endif %}
+)
+
+select
+    instance,
+    return_id,
+    line_no,
+    return_number,
+    returned_at,
+    returned_on,
+    outlet_id,
+    client_id,
+    branch_id,
+    organisation_id,
+    legal_entity_id,
+    manager_id,
+    return_reason,
+    shipment_id,
+    product_id,
+    characteristic_id,
+    product_kind,
+    line_class,
+    quantity,
+    price,
+    amount,
+    vat_amount,
+    amount_with_vat,
+    signed_quantity,
+    signed_amount_with_vat,
+    load_id
+from lines

@@ -1,0 +1,56 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ delete_stale_documents('int_shipment', 'shipment_id', 'shipped_on') }}",
+        post_hook='{{ analyze_this() }}',
+        indexes=[
+            {'columns': ['instance', 'shipment_id', 'line_no'], 'unique': true},
+            {'columns': ['instance', 'outlet_id', 'shipped_on']},
+            {'columns': ['instance', 'product_id', 'shipped_on']},
+            {'columns': ['instance', 'order_id']},
+            {'columns': ['shipped_on'], 'type': 'brin'},
+        ]
+    )
+}}
+
+with lines as (
+    select * from {{ ref('int_shipment_line') }} as line
+    {% if is_incremental() %}
+    where not exists (
+        select 1 from {{ this }} as kept
+        where kept.instance = line.instance and kept.shipment_id = line.shipment_id
+    )
+    {% endif %}
+)
+
+select
+    instance,
+    shipment_id,
+    line_no,
+    shipment_number,
+    shipped_at,
+    shipped_on,
+    outlet_id,
+    client_id,
+    branch_id,
+    organisation_id,
+    legal_entity_id,
+    agreement_id,
+    manager_id,
+    order_id,
+    product_id,
+    characteristic_id,
+    product_kind,
+    line_class,
+    quantity,
+    price,
+    amount,
+    vat_amount,
+    amount_with_vat,
+    discount_amount,
+    quantity as signed_quantity,
+    amount_with_vat as signed_amount_with_vat,
+    load_id
+from lines

@@ -1,0 +1,270 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        full_refresh=false,
+        pre_hook='{{ delete_as_of() }}',
+        post_hook='{{ analyze_this() }}',
+        indexes=[
+            {'columns': ['as_of', 'instance', 'outlet_id'], 'unique': true},
+            {'columns': ['as_of', 'status']},
+            {'columns': ['instance', 'client_id', 'as_of']},
+        ]
+    )
+}}
+
+-- The rule of the missed order. Was an order due from this outlet, by agreement or by its own habit, and did it come?
+-- All numbers of the rule are vars of dbt_project.yml.
+with outlets as (
+    select * from {{ ref('int_outlet') }}
+),
+
+source_instances as (
+    select * from {{ ref('stg_ops__source_instance') }}
+),
+
+rhythm as (
+    select * from {{ ref('int_order_rhythm') }}
+),
+
+cadence as (
+    select * from {{ ref('int_agreement_cadence') }}
+),
+
+schedule as (
+    select * from {{ ref('int_schedule') }}
+),
+
+pending as (
+    select * from {{ ref('int_order_pending') }}
+),
+
+calendar as (
+    select * from {{ ref('int_calendar') }}
+),
+
+-- Agreed: the last order covers the agreed day nearest to it, the later one of two equally near.
+covered as (
+    select distinct on (schedule.instance, schedule.outlet_id)
+        schedule.instance,
+        schedule.outlet_id,
+        schedule.scheduled_on as covered_on
+    from schedule
+    inner join rhythm on schedule.instance = rhythm.instance and schedule.outlet_id = rhythm.outlet_id
+    order by
+        schedule.instance, schedule.outlet_id,
+        abs(schedule.scheduled_on - rhythm.last_ordered_on), schedule.scheduled_on desc
+),
+
+owed_days as (
+    select
+        schedule.instance,
+        schedule.outlet_id,
+        schedule.scheduled_on,
+        row_number() over (partition by schedule.instance, schedule.outlet_id order by schedule.scheduled_on) as turn_no
+    from schedule
+    inner join rhythm on schedule.instance = rhythm.instance and schedule.outlet_id = rhythm.outlet_id
+    inner join covered on schedule.instance = covered.instance and schedule.outlet_id = covered.outlet_id
+    where
+        schedule.is_owed
+        and schedule.scheduled_on > covered.covered_on
+        and schedule.scheduled_on > rhythm.last_ordered_on
+),
+
+-- A bigger order than usual lasts longer: the cycles it lasts for are skipped.
+agreed_due as (
+    select
+        owed_days.instance,
+        owed_days.outlet_id,
+        min(owed_days.scheduled_on) as strict_due_on,
+        min(owed_days.scheduled_on) filter (where owed_days.turn_no >= rhythm.stocked_cycles) as next_due_on,
+        array_agg(owed_days.scheduled_on order by owed_days.scheduled_on) filter (
+            where owed_days.turn_no >= rhythm.stocked_cycles and owed_days.scheduled_on < {{ as_of() }}
+        ) as missed_due_dates
+    from owed_days
+    inner join rhythm on owed_days.instance = rhythm.instance and owed_days.outlet_id = rhythm.outlet_id
+    group by owed_days.instance, owed_days.outlet_id
+),
+
+agreed as (
+    select
+        cadence.instance,
+        cadence.outlet_id,
+        'agreed' as basis,
+        cadence.cadence_days,
+        agreed_due.strict_due_on,
+        agreed_due.next_due_on,
+        late_day.date_day as late_after,
+        coalesce(agreed_due.missed_due_dates, cast(array[] as date [])) as missed_due_dates,
+        coalesce(cardinality(agreed_due.missed_due_dates), 0) as missed_cycles
+    from cadence
+    left join agreed_due on cadence.instance = agreed_due.instance and cadence.outlet_id = agreed_due.outlet_id
+    left join calendar as due_day on agreed_due.next_due_on = due_day.date_day
+    left join calendar as late_day
+        on
+            late_day.is_working_day
+            and due_day.working_day_no + {{ var('agreed_grace_working_days') }} = late_day.working_day_no
+),
+
+-- Learned: the outlet's own median gap; late only when also later than its own late gaps.
+learned_days as (
+    select
+        rhythm.instance,
+        rhythm.outlet_id,
+        rhythm.last_ordered_on,
+        rhythm.stocked_cycles,
+        rhythm.median_gap_days,
+        rhythm.last_ordered_on + cast(ceil(rhythm.median_gap_days) as integer) as strict_due_on,
+        rhythm.last_ordered_on + cast(ceil(rhythm.median_gap_days * rhythm.stocked_cycles) as integer) as expected_on,
+        rhythm.last_ordered_on + cast(
+            ceil(
+                greatest(
+                    rhythm.median_gap_days * rhythm.stocked_cycles + {{ var('learned_grace_days') }},
+                    rhythm.late_gap_days
+                )
+            ) as integer
+        ) as late_on,
+        greatest(
+            cast(floor(({{ as_of() }} - rhythm.last_ordered_on) / rhythm.median_gap_days) as integer) - rhythm.stocked_cycles + 1,
+            1
+        ) as cycles_behind
+    from rhythm
+    left join cadence on rhythm.instance = cadence.instance and rhythm.outlet_id = cadence.outlet_id
+    where cadence.outlet_id is null and rhythm.occasions_in_window >= {{ var('min_occasions') }}
+),
+
+learned as (
+    select
+        learned_days.instance,
+        learned_days.outlet_id,
+        'learned' as basis,
+        round(learned_days.median_gap_days, 2) as cadence_days,
+        learned_days.strict_due_on,
+        due_day.next_working_day as next_due_on,
+        late_day.next_working_day as late_after,
+        array(
+            select
+                learned_days.last_ordered_on
+                + cast(ceil(learned_days.median_gap_days * (learned_days.stocked_cycles + missed.cycle_no)) as integer)
+            from generate_series(0, learned_days.cycles_behind - 1) as missed (cycle_no)
+        ) as missed_due_dates,
+        learned_days.cycles_behind as missed_cycles
+    from learned_days
+    left join calendar as due_day on learned_days.expected_on = due_day.date_day
+    left join calendar as late_day on learned_days.late_on = late_day.date_day
+),
+
+expected as (
+    select * from agreed
+    union all
+    select * from learned
+),
+
+judged as (
+    select
+        outlets.instance,
+        outlets.outlet_id,
+        outlets.client_id,
+        coalesce(
+            rhythm.last_branch_id,
+            case when source_instances.branches = 'by_organization' then cadence.organisation_id else 'all' end
+        ) as branch_id,
+        coalesce(outlets.manager_id, rhythm.last_manager_id) as manager_id,
+        expected.basis,
+        cadence.agreement_id,
+        expected.cadence_days,
+        cadence.every_weeks,
+        cadence.weekdays,
+        coalesce(rhythm.occasions_total, 0) as occasions_total,
+        coalesce(rhythm.occasions_in_window, 0) as occasions_in_window,
+        rhythm.last_ordered_on,
+        rhythm.last_order_number,
+        {{ as_of() }} - rhythm.last_ordered_on as days_since_last,
+        rhythm.last_amount,
+        rhythm.last_all_cancelled_by_us,
+        rhythm.median_amount,
+        rhythm.usual_positions,
+        coalesce(rhythm.stocked_cycles, 1) as stocked_cycles,
+        expected.strict_due_on,
+        expected.next_due_on,
+        expected.late_after,
+        expected.missed_due_dates,
+        expected.missed_cycles,
+        case when pending.draft_on > rhythm.last_ordered_on then pending.draft_on end as draft_on,
+        pending.awaited_on,
+        coalesce({{ as_of() }} > expected.late_after, false) as is_late,
+        outlets.is_withdrawn or coalesce(outlets.closed_on <= {{ as_of() }}, false) as is_closed
+    from outlets
+    inner join source_instances on outlets.instance = source_instances.instance
+    left join rhythm on outlets.instance = rhythm.instance and outlets.outlet_id = rhythm.outlet_id
+    left join cadence on outlets.instance = cadence.instance and outlets.outlet_id = cadence.outlet_id
+    left join expected on outlets.instance = expected.instance and outlets.outlet_id = expected.outlet_id
+    left join pending on outlets.instance = pending.instance and outlets.outlet_id = pending.outlet_id
+),
+
+decided as (
+    select
+        *,
+        case
+            when is_closed then 'closed'
+            when awaited_on is not null then 'on_time'
+            when occasions_total = 0 then 'no_orders'
+            when draft_on is not null then 'draft'
+            when occasions_total = 1 then 'first_order'
+            when basis is null then 'little_history'
+            when not is_late then 'on_time'
+            when
+                missed_cycles >= {{ var('lapsed_min_cycles') }} and days_since_last >= {{ var('lapsed_min_days') }}
+                then 'lapsed'
+            else 'missed_order'
+        end as status
+    from judged
+)
+
+select
+    {{ as_of() }} as as_of,
+    instance,
+    outlet_id,
+    client_id,
+    branch_id,
+    manager_id,
+    status,
+    basis,
+    agreement_id,
+    cadence_days,
+    cast(every_weeks as integer) as every_weeks,
+    weekdays,
+    case
+        when occasions_total = 0 then 'none'
+        when occasions_total = 1 then 'first'
+        when occasions_in_window < {{ var('min_occasions') }} then 'little'
+        else 'established'
+    end as history_state,
+    cast(occasions_total as integer) as occasions_total,
+    cast(occasions_in_window as integer) as occasions_in_window,
+    last_ordered_on,
+    last_order_number,
+    days_since_last,
+    last_amount,
+    last_all_cancelled_by_us,
+    median_amount,
+    usual_positions,
+    stocked_cycles,
+    next_due_on,
+    late_after,
+    draft_on,
+    awaited_on,
+    case when status in ('missed_order', 'lapsed') then missed_due_dates else cast(array[] as date []) end as missed_due_dates,
+    case when status in ('missed_order', 'lapsed') then missed_cycles else 0 end as missed_cycles,
+    cast(
+        case
+            when status in ('missed_order', 'lapsed')
+                then median_amount * least(missed_cycles, {{ var('money_at_risk_max_cycles') }})
+            else 0
+        end as numeric(18, 2)
+    ) as money_at_risk,
+    strict_due_on,
+    coalesce(not is_closed and {{ as_of() }} > strict_due_on, false) as is_strictly_late,
+    status = 'missed_order' as is_missed
+from decided

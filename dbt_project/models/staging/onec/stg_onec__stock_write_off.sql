@@ -1,0 +1,20 @@
+with source as (
+    select * from {{ source('onec', 'onec_stock_write_off') }}
+)
+
+select
+    instance,
+    record_id as write_off_id,
+    number,
+    dated_at,
+    coalesce(posted, false) as posted,
+    coalesce(deletion_mark, false) as deletion_mark,
+    organisation_id,
+    warehouse_id,
+    operation,
+    comment,
+    deleted_at,
+    deleted_at is not null as is_deleted,
+    loaded_at,
+    load_id
+from source

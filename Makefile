@@ -46,7 +46,7 @@ lint: setup  ## style, types, import rules, SQL, dbt conventions, YAML
 .PHONY: replay
 replay: setup  ## serve a real invoice file as a 1C base and run the same DAGs on it: make replay DATA=file.csv.gz
 	@if [ -z "$(DATA)" ]; then echo "Which file? make replay DATA=path/to/file.csv.gz" >&2; exit 1; fi
-	@$(POLKA) replay --data "$(DATA)"
+	@$(POLKA) replay "$(DATA)"
 
 .PHONY: bench
 bench: setup  ## measurements against peers in the same run: make bench PART=landing

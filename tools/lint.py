@@ -1,4 +1,4 @@
-"""Runs every gauge of the code and prints one line for each, with its duration; the output of those that fail follows."""
+"""Runs every gauge of the code, one line each with its duration; the output of those that fail follows."""
 
 import os
 import subprocess

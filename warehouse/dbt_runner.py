@@ -112,7 +112,7 @@ def run_dbt(arguments: list[str], url: str) -> tuple[int, list[str]]:
     command += ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
     command += ["--target-path", str(files / "target"), "--log-path", str(files / "logs")]
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    process = subprocess.Popen(  # noqa: S603 (our own arguments)
+    process = subprocess.Popen(
         command,
         cwd=DBT_PROJECT,
         env=child_environment(dbt_environment(url)),

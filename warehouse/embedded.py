@@ -229,7 +229,7 @@ class EmbeddedServer:
         if binaries is not None:
             environment["LD_LIBRARY_PATH"] = str(binaries.parent / "lib")
         output = subprocess.PIPE if capture else subprocess.DEVNULL
-        return subprocess.run(  # noqa: S603 (our own binaries and paths)
+        return subprocess.run(
             command,
             cwd=cwd,
             env=environment,
@@ -253,7 +253,7 @@ class EmbeddedServer:
         self._bury_the_dead(data)
         for leftover in (partial, data):
             shutil.rmtree(leftover, ignore_errors=True)
-        record = ServerRecord(_free_port(), secrets.token_urlsafe(24), str(home))
+        record = ServerRecord(free_port(), secrets.token_urlsafe(24), str(home))
         binaries = self._binaries(home)
         partial.mkdir(mode=0o700)
         password_file = home / "password.partial"
@@ -288,7 +288,7 @@ class EmbeddedServer:
         binaries = self._binaries(home)
         log = home / "postgres.log"
         for attempt in range(3):
-            port = record.port if attempt == 0 and _is_free(record.port) else _free_port()
+            port = free_port(prefer=record.port if attempt == 0 else None)
             record = ServerRecord(port, record.password, str(home))
             self._configure(data, port)
             log.touch(mode=0o600)
@@ -472,7 +472,10 @@ def _kill(pid: int, signal_number: signal.Signals) -> None:
         return
 
 
-def _free_port() -> int:
+def free_port(prefer: int | None = None) -> int:
+    """A free port of 127.0.0.1: `prefer` when it is free, otherwise any."""
+    if prefer is not None and _is_free(prefer):
+        return prefer
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,0 +1,23 @@
+"""The command `polka`. Each group of commands lives in a module of its own under polka/commands."""
+
+import typer
+
+from polka.commands import backfill, replay, run, stack
+
+app = typer.Typer(
+    help="Polka: the warehouse for distributors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they would print local variables, secrets among them
+)
+
+app.command()(stack.demo)
+app.command()(stack.up)
+app.command()(stack.down)
+app.command("db-url")(stack.db_url)
+app.command()(stack.migrate)
+app.command(hidden=True)(stack.clean)
+app.command("watch-database", hidden=True)(stack.watch_database)
+app.command()(run.run)
+app.command()(backfill.backfill)
+app.command()(replay.replay)

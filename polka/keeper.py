@@ -74,8 +74,8 @@ class Keeper:
         while not self.asked_to_stop and self.failed is None:
             time.sleep(0.1)
             self._watch()
-        self._stop_everything()
         self._write_state()
+        self._stop_everything()
         return 1 if self.failed else 0
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -124,8 +124,8 @@ class Keeper:
         while members := self._members():
             for pid in members:
                 _send(pid, signal.SIGKILL)
-            self._wait_for_children()
             time.sleep(0.05)
+        self._wait_for_children()
 
     def _members(self) -> list[int]:
         return [pid for pid in session_members(os.getsid(0)) if pid != os.getpid()]

@@ -9,9 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VAR = ROOT / "var"
 BIN = Path(sys.executable).parent
-DBT_FILES = VAR / "dbt" / "lint"
-DBT_OPTIONS = ["--project-dir", "dbt_project", "--profiles-dir", "dbt_project"]
-DBT_OPTIONS += ["--target-path", str(DBT_FILES / "target"), "--log-path", str(DBT_FILES / "logs"), "--quiet"]
+DBT_OPTIONS = ["--project-dir", "dbt_project", "--profiles-dir", "dbt_project", "--quiet"]
+DBT_OPTIONS += ["--vars", "{as_of: 2025-01-01}", "--log-path", str(VAR / "dbt" / "lint")]
 YAML = ["config", "dbt_project", "expectations", "extractors", "deploy", "docker-compose.yml"]
 
 GAUGES = {
@@ -21,7 +20,7 @@ GAUGES = {
     "yamllint (YAML)": ["yamllint", "--strict", *YAML],
     "sqlfluff (SQL)": ["sqlfluff", "lint", "--processes", "2", "--disable-progress-bar", "dbt_project"],
     "dbt parse": ["dbt", "parse", *DBT_OPTIONS],
-    "dbt-bouncer (dbt conventions)": ["dbt-bouncer", "--config-file", "dbt_project/dbt-bouncer.yml"],
+    "dbt-bouncer (dbt conventions)": ["dbt-bouncer", "run", "--config-file", "dbt_project/dbt-bouncer.yml"],
 }
 
 

@@ -18,7 +18,7 @@ from clients.errors import ClientError, Fatal, Retriable, TimedOut, Unknown
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 1 << 20
 MAX_BODY_BYTES = 1 << 30
 MAX_PAUSE_SECONDS = 300.0
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}

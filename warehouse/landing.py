@@ -7,9 +7,11 @@ moves to raw_history. The caller holds the advisory lock of (instance, entity), 
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import psycopg
 import zstandard
 from psycopg import sql
 
@@ -19,7 +21,6 @@ log = logging.getLogger(__name__)
 
 ARCHIVE_LEVEL = 1
 TOMBSTONES_KEY = "polka.deleted"
-_COPY_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,7 @@ class Landing:
         self._relation = sql.Identifier("raw", table.name)
         self._history = sql.Identifier("raw_history", table.name)
         self._parent_copy = ("load_id", "loaded_at", "instance", *layout.header, "source_version", "row_hash")
+        self._open: tuple[ExitStack, Counts] | None = None
         self._child_copy = tuple(("load_id", "instance", *names) for names in layout.lines)
 
     def is_empty(self) -> bool:
@@ -262,30 +264,57 @@ class Landing:
         ).fetchone()
         return bool(row and row[0])
 
-    def land(self, page: Page, *, load_id: int, loaded_at: datetime, archive: bool = True) -> Counts:
-        """Write one page: archive and rows, all or nothing. A page without any news writes nothing at all.
+    def begin(self, page: Page, *, load_id: int, loaded_at: datetime, archive: bool = True) -> None:
+        """Start writing one page: archive and rows, all or nothing. A page without any news writes nothing at all.
 
-        `page.all_new` promises that none of its records has landed before. Of a key that repeats within the page
-        the last record counts. `loaded_at` becomes the rows' loaded_at and the replaced rows' replaced_at.
+        Everything is sent, the server may still be digesting it: the caller may decode the next page meanwhile and
+        must then `finish`. `page.all_new` promises that none of its records has landed before. Of a key that
+        repeats within the page the last record counts. `loaded_at` becomes the rows' loaded_at and the replaced
+        rows' replaced_at.
         """
-        with self._conn.transaction():
+        if self._open is not None:
+            raise RuntimeError("the page before was not finished")
+        with ExitStack() as stack:
+            stack.enter_context(self._conn.transaction())
             news = self._news(page)
             if news.new or news.changed or news.new_version or page.rejected:
                 if archive:
                     self._archive(page, load_id, loaded_at)
                 self._reject(page, load_id, loaded_at)
-                if news.new:
-                    self._copy_records(self._relation, self._children("raw"), news.new, load_id, loaded_at)
                 if news.changed:
                     self._replace(news.changed, load_id, loaded_at)
                 if news.new_version:
                     self._set_versions(news.new_version)
-        return Counts(
-            inserted=len(news.new),
-            changed=len(news.changed),
-            unchanged=news.unchanged + len(news.new_version),
-            rejected=len(page.rejected),
-        )
+                if news.new:
+                    self._copy_records(self._relation, self._children("raw"), news.new, load_id, loaded_at, stack)
+            counts = Counts(
+                inserted=len(news.new),
+                changed=len(news.changed),
+                unchanged=news.unchanged + len(news.new_version),
+                rejected=len(page.rejected),
+            )
+            self._open = (stack.pop_all(), counts)
+
+    def finish(self) -> Counts:
+        """Commit the page that was begun; nothing to do when there is none."""
+        if self._open is None:
+            return Counts()
+        (stack, counts), self._open = self._open, None
+        stack.close()
+        return counts
+
+    def abandon(self, error: BaseException) -> None:
+        """Roll the page back that was begun, if any, because of `error`."""
+        if self._open is None:
+            return
+        (stack, _), self._open = self._open, None
+        with suppress(psycopg.Error):
+            stack.__exit__(type(error), error, error.__traceback__)
+
+    def land(self, page: Page, *, load_id: int, loaded_at: datetime, archive: bool = True) -> Counts:
+        """`begin` and `finish` at once."""
+        self.begin(page, load_id=load_id, loaded_at=loaded_at, archive=archive)
+        return self.finish()
 
     def present(self, dated_from: datetime | None = None, dated_to: datetime | None = None) -> set[str]:
         """Keys of landed records that are not deleted, of documents dated in [dated_from, dated_to) when given."""
@@ -419,24 +448,31 @@ class Landing:
         records: Sequence[Record],
         load_id: int,
         loaded_at: datetime,
+        last: ExitStack | None = None,
     ) -> None:
+        """COPY the rows of `records`. The last COPY is ended by `last` when given."""
         prefix = f"{load_id}\t{loaded_at.isoformat()}\t{self._instance}\t".encode()
-        rows = [b"%b%b\t%b\t\\\\x%b\n" % (prefix, record.header, record.version, record.row_hash) for record in records]
-        self._copy(parent, self._parent_copy, b"".join(rows))
+        rows = b"".join(
+            [b"%b%b\t%b\t\\\\x%b\n" % (prefix, record.header, record.version, record.row_hash) for record in records]
+        )
+        pending = (parent, self._parent_copy, rows)
         prefix = f"{load_id}\t{self._instance}\t".encode()
         for position, child in enumerate(children):
             lines = b"\n".join([record.lines[position] for record in records if record.lines[position]])
             if lines:
-                self._copy(
-                    child, self._child_copy[position], b"%b%b\n" % (prefix, lines.replace(b"\n", b"\n" + prefix))
-                )
+                self._copy(*pending)
+                rows = b"%b%b\n" % (prefix, lines.replace(b"\n", b"\n" + prefix))
+                pending = (child, self._child_copy[position], rows)
+        self._copy(*pending, last=last)
 
-    def _copy(self, relation: sql.Identifier, columns: Sequence[str], rows: bytes) -> None:
+    def _copy(
+        self, relation: sql.Identifier, columns: Sequence[str], rows: bytes, *, last: ExitStack | None = None
+    ) -> None:
         statement = sql.SQL("copy {} ({}) from stdin").format(relation, _names(columns))
-        with self._conn.cursor() as cursor, cursor.copy(statement) as copy:
-            view = memoryview(rows)
-            for start in range(0, len(view), _COPY_CHUNK):
-                copy.write(view[start : start + _COPY_CHUNK])
+        with ExitStack() as here:
+            stack = last if last is not None else here
+            cursor = stack.enter_context(self._conn.cursor())
+            stack.enter_context(cursor.copy(statement)).write(rows)
 
     def _replace(self, records: Sequence[Record], load_id: int, loaded_at: datetime) -> None:
         """Changed records: by way of temporary tables, rewriting only what differs."""

@@ -76,6 +76,10 @@ class Pager:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def is_ready(self) -> bool:
+        """Whether the next page has already come."""
+        return bool(self._pending) and self._pending[0][2].done()
+
     def settle(self, records: int) -> None:
         """Tell how many records the page held that was yielded last."""
         self._settled = records

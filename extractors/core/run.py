@@ -7,7 +7,7 @@ anywhere is healed by running again: known content is recognised by its hash.
 import json
 import logging
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -130,7 +130,7 @@ def extract(
     ):
         ensure_tables(conn)
         with advisory_lock(conn, f"landing:{source.id}:{entity}"):
-            return _Load(conn, source, spec, mapping, reader, settings).run(mode, window, triggered_by)
+            return Load(conn, source, spec, mapping, reader, settings).run(mode, window, triggered_by)
 
 
 def reland(entity: str, instance: str, database_url: str | None = None, *, triggered_by: str = "cli") -> LoadOutcome:
@@ -205,7 +205,7 @@ def _replay(conn: Database, landing: Landing, codec: Codec, instance: str, entit
         counters.raw_bytes += len(body)
 
 
-class _Load:
+class Load:
     """One run of one entity, under its lock."""
 
     def __init__(
@@ -295,32 +295,29 @@ class _Load:
             self._sweep(this.keys, span)
 
     def _pass(self, this: Pass, span: Window, *, all_new: bool) -> None:
-        """One pass over the pages: decode here, compress and write in threads of their own, one page behind."""
+        """One pass over the pages. While the server digests a page, the next one is decoded, if it is there."""
         pager = self._reader.pages(span, this.claimed)
-        written: Future[Counts] | None = None
         self._counters.rows_seen = 0
-        with ThreadPoolExecutor(1, "landing") as writer, ThreadPoolExecutor(1, "archive") as packer:
+        with ThreadPoolExecutor(1, "archive") as packer:
             try:
                 for raw in pager:
                     packed = packer.submit(compress, raw.body) if all_new else None
                     decoded = self._codec.decode(raw.body)
                     pager.settle(decoded.count)
                     fresh = this.note(raw, decoded.keys, decoded.count)
-                    if written is not None:
-                        _count(self._counters, written.result())
-                        written = None
+                    self._counters.rows_seen = this.distinct
                     if decoded.count == 0:
                         continue
                     page = self._page(raw.body, decoded, all_new=all_new and fresh)
                     if packed is not None:
                         page.compressed = packed.result
-                    written = writer.submit(self._landing.land, page, load_id=self._load_id, loaded_at=clock.now())
-                    self._counters.rows_seen = this.distinct
-                if written is not None:
-                    _count(self._counters, written.result())
-            except BaseException:
-                if written is not None:
-                    written.exception()
+                    _count(self._counters, self._landing.finish())
+                    self._landing.begin(page, load_id=self._load_id, loaded_at=clock.now())
+                    if not pager.is_ready():
+                        _count(self._counters, self._landing.finish())
+                _count(self._counters, self._landing.finish())
+            except BaseException as error:
+                self._landing.abandon(error)
                 raise
 
     def _page(self, body: bytes, decoded: Decoded, *, all_new: bool = False) -> Page:

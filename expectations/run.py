@@ -5,6 +5,7 @@ what raised, so that nothing was looked at. `CheckResult.evaluated` keeps the tw
 """
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -153,11 +154,14 @@ def _datasource(database_url: str) -> Any:
     context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c lock_timeout={_LOCK_TIMEOUT_MS} -c timezone=UTC"
-    return context.data_sources.add_sql(
-        "warehouse",
-        connection_string=url,
-        kwargs={"connect_args": {"options": options, "application_name": "polka checks", "connect_timeout": 10}},
-    )
+    with warnings.catch_warnings():
+        # It recommends its PostgreSQL class, which refuses URLs that name a socket.
+        warnings.simplefilter("ignore")
+        return context.data_sources.add_sql(
+            "warehouse",
+            connection_string=url,
+            kwargs={"connect_args": {"options": options, "application_name": "polka checks", "connect_timeout": 10}},
+        )
 
 
 def _batch(datasource: Any, name: str, query: str) -> "GxBatch":

@@ -1,0 +1,91 @@
+"""Atom, the default format of 1C's OData."""
+
+from collections.abc import Sequence
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import orjson
+
+from simulators.onec.base import EntitySet, Row
+from simulators.onec.schema import EDM_TYPES, EMPTY_GUID, Field
+
+NAMESPACES = (
+    'xmlns="http://www.w3.org/2005/Atom" xmlns:d="http://schemas.microsoft.com/ado/2007/08/dataservices"'
+    ' xmlns:m="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata"'
+)
+_SCHEME = "http://schemas.microsoft.com/ado/2007/08/dataservices/scheme"
+_RELATED = "http://schemas.microsoft.com/ado/2007/08/dataservices/related/"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return orjson.dumps(value).decode()
+    return escape(str(value))
+
+
+def _element(name: str, value: Any, edm_type: str | None = None) -> str:
+    if value is None:
+        return f'<d:{name} m:null="true"/>'
+    if value == "":
+        return f"<d:{name}/>"
+    kind = f' m:type="{edm_type}"' if edm_type and edm_type != "Edm.String" else ""
+    return f"<d:{name}{kind}>{_text(value)}</d:{name}>"
+
+
+def _properties(record: dict[str, Any], set_name: str, fields: Sequence[Field]) -> str:
+    kinds = {f.name: EDM_TYPES[f.kind] for f in fields}
+    parts: list[str] = []
+    for name, value in record.items():
+        if not isinstance(value, list):
+            parts.append(_element(name, value, kinds.get(name)))
+            continue
+        row_type = f"StandardODATA.{set_name}_{name}_RowType"
+        lines = "".join(
+            f'<d:element m:type="{row_type}">' + "".join(_element(n, v) for n, v in line.items()) + "</d:element>"
+            for line in value
+        )
+        opening = f'<d:{name} m:type="Collection({row_type})"'
+        parts.append(f"{opening}>{lines}</d:{name}>" if lines else f"{opening}/>")
+    return "".join(parts)
+
+
+def entry(root: str, entity_set: EntitySet, row: Row, record: dict[str, Any], *, outer: bool = False) -> str:
+    """One `<entry>`; `record` holds the selected properties."""
+    name = entity_set.name
+    path = f"{name}(guid'{entity_set.key(row)}')" if "Ref_Key" in entity_set.schema.by_name else name
+    links = "".join(
+        f'<link rel="{_RELATED}{f.navigation}" href={quoteattr(path + "/" + f.navigation)}'
+        f' type="application/atom+xml;type=entry" title="{f.navigation}"/>'
+        for f in entity_set.schema.fields
+        if f.navigation and record.get(f.name) not in {None, EMPTY_GUID}
+    )
+    spaces = f" {NAMESPACES} xml:base={quoteattr(root + '/')}" if outer else ""
+    return (
+        f"<entry{spaces}><id>{escape(root)}/{path}</id>"
+        f'<category term="StandardODATA.{name}" scheme="{_SCHEME}"/><title type="text"/><updated>2000-01-01T00:00:00</updated>'
+        f'<author/><summary/>{links}<link rel="edit" href={quoteattr(path)} title="edit-link"/>'
+        f'<content type="application/xml"><m:properties>{_properties(record, name, entity_set.schema.fields)}'
+        "</m:properties></content></entry>"
+    )
+
+
+def feed(root: str, set_name: str, entries: Sequence[str], count: int | None) -> str:
+    """A `<feed>` of entries."""
+    counted = "" if count is None else f"<m:count>{count}</m:count>"
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<feed {NAMESPACES} xml:base={quoteattr(root + "/")}>'
+        f'<id>{escape(root)}/{set_name}</id><title type="text"/><updated>2000-01-01T00:00:00</updated>'
+        f'<link rel="self" title="{set_name}" href="{set_name}"/>{counted}{"".join(entries)}</feed>'
+    )
+
+
+def service(root: str, names: Sequence[str]) -> str:
+    """The service document: the list of published sets."""
+    sets = "".join(f'<collection href="{n}"><atom:title>{n}</atom:title></collection>' for n in names)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<service xmlns="http://www.w3.org/2007/app"'
+        f' xmlns:atom="http://www.w3.org/2005/Atom" xml:base={quoteattr(root + "/")}>'
+        f"<workspace><atom:title>Default</atom:title>{sets}</workspace></service>"
+    )

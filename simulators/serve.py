@@ -1,0 +1,176 @@
+"""Runs all simulators on free loopback ports until SIGTERM; tells where they are in endpoints.json."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from simulators.bitrix24 import WEBHOOK_CODE, BitrixUser
+from simulators.bitrix24 import build_app as build_bitrix24
+from simulators.mail import MailSink, smtp_protocol
+from simulators.onec.base import Base
+from simulators.onec.connections import TrackedProtocol
+from simulators.onec.faults import FaultPlan
+from simulators.onec.server import PUBLICATION, OnecServer, Quirks
+from simulators.world.build import Manager, World
+from simulators.world.manifest import manifest
+from simulators.world.onec import base_on
+from simulators.world.plan import HORIZON_DAYS
+
+LOGIN = "Полка"
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Options:
+    """What to serve. `anchor` is the day around which the seeded world's truths are planted."""
+
+    world: Literal["seeded", "replay"]
+    state_dir: Path
+    as_of: date
+    anchor: date | None = None
+    seed: int = 7
+    data: Path | None = None
+    faults: Path | None = None
+    quirks: Path | None = None
+
+
+def write_json(path: Path, payload: Any) -> None:
+    """Write a file so that a reader sees the old one or the whole new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(payload, ensure_ascii=False, indent=2), encoding="utf-8")
+    temporary.replace(path)
+
+
+class SeededDay:
+    """The seeded world served as of one day, and moved to a later one."""
+
+    def __init__(self, options: Options) -> None:
+        self._folder = options.state_dir
+        self.world = World(options.seed, self._anchor(options))
+        self.base = Base([])
+        self.move(options.as_of)
+
+    def _anchor(self, options: Options) -> date:
+        """The anchor of the state folder, so that a later start serves the same world some days on."""
+        path = self._folder / "world.json"
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        same_seed = known.get("seed") == options.seed
+        anchor = options.anchor or (date.fromisoformat(known["anchor"]) if same_seed else options.as_of)
+        if not anchor <= options.as_of <= date.fromordinal(anchor.toordinal() + HORIZON_DAYS - 10):
+            raise SystemExit(
+                f"The world of {self._folder} was made around {anchor} and cannot be served as of {options.as_of}:"
+                " start with an empty --state-dir (and an empty warehouse)."
+            )
+        write_json(path, {"seed": options.seed, "anchor": anchor.isoformat()})
+        return anchor
+
+    def move(self, day: date) -> dict[str, Any]:
+        """Serve the morning of `day` and write its manifest."""
+        self.base.sets = base_on(self.world, day).sets
+        self.base.touch()
+        truths = manifest(self.world, day)
+        write_json(self._folder / "manifest.json", truths)
+        return {"as_of": truths["as_of"], "planted": len(truths["planted"])}
+
+
+def _build(options: Options) -> tuple[Base, list[Manager], Any]:
+    if options.world == "seeded":
+        seeded = SeededDay(options)
+        return seeded.base, seeded.world.managers, lambda text: seeded.move(date.fromisoformat(text))
+    from simulators.replay import Replay  # pandas is slow to import
+
+    if options.data is None:
+        raise SystemExit("serve --world replay needs --data FILE")
+    replay = Replay.read(options.data)
+    write_json(options.state_dir / "manifest.json", replay.manifest(options.as_of))
+    return replay.base(), replay.managers(), None
+
+
+def _portal_user(number: int, manager: Manager) -> BitrixUser:
+    surname, name, *patronymic = manager.name.split()
+    return BitrixUser(str(number), manager.email, name, surname, " ".join(patronymic), "Торговый представитель")
+
+
+def free_socket() -> socket.socket:
+    """A listening socket on a free loopback port."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """One of several servers in a process: signals are handled once, by `run`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        config = uvicorn.Config(
+            app, http=TrackedProtocol, lifespan="off", log_config=None, access_log=False, timeout_keep_alive=120
+        )
+        super().__init__(config)
+
+    def install_signal_handlers(self) -> None:  # pragma: no cover - older uvicorn
+        return
+
+
+async def run(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    options.state_dir.mkdir(parents=True, exist_ok=True)
+    endpoints_path = options.state_dir / "endpoints.json"
+    endpoints_path.unlink(missing_ok=True)
+    base, managers, on_day = _build(options)
+    password = secrets.token_urlsafe(12)
+    faults = FaultPlan.parse(json.loads(options.faults.read_text(encoding="utf-8"))) if options.faults else FaultPlan()
+    quirks = Quirks(**json.loads(options.quirks.read_text(encoding="utf-8"))) if options.quirks else Quirks()
+    onec = OnecServer(base, LOGIN, password, quirks=quirks, faults=faults, on_day=on_day)
+    users = [_portal_user(number, manager) for number, manager in enumerate(managers, start=11)]
+    bitrix24 = build_bitrix24(options.state_dir / "bitrix24.json", users)
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    sink = MailSink(options.state_dir / "mail")
+    mail = await loop.create_server(lambda: smtp_protocol(sink), "127.0.0.1", 0)
+    servers = [_Server(onec.app), _Server(bitrix24)]
+    sockets = [free_socket() for _ in servers]
+    tasks = [
+        asyncio.create_task(server._serve([listener]))  # without uvicorn's own signal handling
+        for server, listener in zip(servers, sockets, strict=True)
+    ]
+    while not all(server.started for server in servers):
+        await asyncio.sleep(0.01)
+    ports = [listener.getsockname()[1] for listener in sockets]
+    host, mail_port = mail.sockets[0].getsockname()[:2]
+    write_json(
+        endpoints_path,
+        {
+            "pid": os.getpid(),
+            "world": options.world,
+            "as_of": options.as_of.isoformat(),
+            "onec": {"url": f"http://127.0.0.1:{ports[0]}{PUBLICATION}", "login": LOGIN, "password": password},
+            "bitrix24": {"url": f"http://127.0.0.1:{ports[1]}/rest/1/{WEBHOOK_CODE}/"},
+            "smtp": {"host": host, "port": mail_port},
+        },
+    )
+    endpoints_path.chmod(0o600)
+    logger.info("serving %s world as of %s", options.world, options.as_of)
+    await stop.wait()
+    endpoints_path.unlink(missing_ok=True)
+    mail.close()
+    for server in servers:
+        server.should_exit = True
+        server.force_exit = True
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""A seeded distributor's world: who sells what to whom, and who missed which order."""

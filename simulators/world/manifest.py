@@ -1,0 +1,89 @@
+"""The planted truths of one morning, written from the plans and not from the documents."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from simulators.world.build import Outlet, World, morning
+from simulators.world.plan import Stop
+
+
+def manifest(world: World, day: date) -> dict[str, Any]:
+    """What must be found, and what must not, on the morning of `day`. Money is text in roubles and kopecks."""
+    planted = [
+        _missed_order(world, outlet, stop, day)
+        for outlet in world.outlets
+        for stop in outlet.plan.stops
+        if stop.status(day) == "missed" and not _closed(outlet, day)
+    ]
+    traps = [_trap(outlet, trap) for outlet in world.outlets for trap in outlet.plan.traps]
+    return {
+        "world": "seeded",
+        "as_of": day.isoformat(),
+        "anchor": world.anchor.isoformat(),
+        "seed": world.seed,
+        "counts": _counts(world, day),
+        "planted": sorted(planted, key=lambda item: (item["client_id"], item["outlet_id"])),
+        "traps": sorted(traps, key=lambda item: (item["kind"], item["outlet_id"])),
+    }
+
+
+def _closed(outlet: Outlet, day: date) -> bool:
+    return outlet.plan.closed_on is not None and outlet.plan.closed_on <= day
+
+
+def _missed_order(world: World, outlet: Outlet, stop: Stop, day: date) -> dict[str, Any]:
+    cycles = stop.missed_cycles(day)
+    median = world.habitual_amount(outlet)
+    return {
+        "kind": "missed_order",
+        "basis": stop.basis,
+        "client_id": outlet.client.key,
+        "client_name": outlet.client.name,
+        "outlet_id": outlet.key,
+        "outlet_name": outlet.name,
+        "manager_id": outlet.client.manager.key,
+        "branch_id": world.organisations[outlet.client.branch],
+        "last_ordered_on": stop.last.isoformat(),
+        "due_on": stop.due.isoformat(),
+        "missed_due_dates": [s.isoformat() for s in stop.skipped if s < day],
+        "missed_cycles": cycles,
+        "median_amount": money(median),
+        "money_at_risk": money(median * min(cycles, 3)),
+    }
+
+
+def _trap(outlet: Outlet, kind: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "outlet_id": outlet.key,
+        "outlet_name": outlet.name,
+        "client_id": outlet.client.key,
+        "outlets_of_client": len(outlet.client.outlets),
+    }
+
+
+def _counts(world: World, day: date) -> dict[str, int]:
+    moment = morning(day)
+    orders = [o for o in world.orders if o.known_from <= moment]
+    shipments = [s for s in world.shipments if s.at <= moment]
+    returns = [r for r in world.returns if r.at <= moment]
+    return {
+        "clients": len(world.clients),
+        "outlets": len(world.outlets),
+        "products": len(world.products),
+        "managers": len(world.managers),
+        "organisations": len(world.organisations),
+        "orders": len(orders),
+        "order_lines": sum(len(o.lines) for o in orders),
+        "shipments": len(shipments),
+        "shipment_lines": sum(len(s.lines) for s in shipments),
+        "returns": len(returns),
+        "return_lines": sum(len(r.lines) for r in returns),
+    }
+
+
+def money(kopecks: int) -> str:
+    """`18400.50`"""
+    return f"{kopecks // 100}.{kopecks % 100:02d}"

@@ -50,11 +50,15 @@ replay: setup  ## serve a real invoice file as a 1C base and run the same DAGs o
 
 .PHONY: bench
 bench: setup  ## measurements against peers in the same run: make bench PART=landing
-	@$(POLKA) bench $(or $(PART),all)
+	@$(PYTHON) -m tests.bench $(PART)
 
 .PHONY: check-world
 check-world: setup  ## run DAYS business days of the seeded world and compare every list with the planted truths
 	@$(POLKA) check-world --days $(or $(DAYS),5)
+
+.PHONY: env
+env:  ## write .env with random secrets for docker compose
+	@$(FIND_PYTHON); "$$p" deploy/make_env.py
 
 .PHONY: lock
 lock:  ## recompile requirements/*.txt from the *.in files

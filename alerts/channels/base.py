@@ -1,0 +1,89 @@
+"""What a channel is: it can say whether a message is already there, and it can send one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal, Protocol
+
+from alerts.contacts import Manager
+from alerts.followups import FollowUp
+from alerts.quality import Quality
+from alerts.render import Contacts
+from clients.errors import Fatal
+
+Per = Literal["client", "manager"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a message is looked up by. `since`: it cannot be older than this."""
+
+    value: str
+    since: datetime
+    tried_before: bool
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The message is there. `external_id` is its id at the other side, `recipient` an id, never an address."""
+
+    external_id: str
+    recipient: str | None = None
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """The message is certainly not there."""
+
+
+@dataclass(frozen=True)
+class CannotTell:
+    """The channel could not find out."""
+
+    why: str
+
+
+Finding = Receipt | NotFound | CannotTell
+
+
+class ChannelDown(Fatal):
+    """The whole channel is out of order, not this message: nothing was sent, the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message: rows of one rep (one row for channels that send per client)."""
+
+    key: Key
+    as_of: date
+    manager: Manager
+    rows: Sequence[FollowUp]
+    contacts: Contacts = field(repr=False)
+    quality: Quality
+    supplement: bool = False
+
+
+class Channel(Protocol):
+    """One way to reach reps. Construction never touches the network."""
+
+    name: str
+    per: Per
+
+    def find(self, keys: Sequence[Key]) -> Mapping[str, Finding]:
+        """A finding for every key. Never raises ClientError: what fails is CannotTell. No keys, no network."""
+        ...
+
+    def check(self, delivery: Delivery) -> str:
+        """Everything but the last step: render and find the recipient; returns the recipient's id.
+
+        Raises Fatal (this message cannot be sent, says why), ChannelDown or Retriable. Sends nothing.
+        """
+        ...
+
+    def send(self, delivery: Delivery) -> Receipt:
+        """Send. Raises Retriable (certainly not sent), Unknown (may be sent), Fatal (this message cannot be sent)
+        or ChannelDown (nothing can be sent).
+        """
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,44 @@
+"""Personal data, read at the moment of sending and kept nowhere: the rep's e-mail, the client's phone."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from alerts.render import Contacts
+from warehouse.db import Connection
+
+
+@dataclass(frozen=True)
+class Manager:
+    """A sales rep. His repr shows no personal data."""
+
+    instance: str
+    manager_id: str
+    name: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
+    is_active: bool = True
+
+
+def read_managers(conn: Connection, keys: Iterable[tuple[str, str | None]]) -> dict[tuple[str, str], Manager]:
+    """(instance, manager_id) -> Manager, for those that are known."""
+    wanted = sorted({(instance, manager_id) for instance, manager_id in keys if manager_id})
+    rows = conn.execute(
+        """
+        select instance, manager_id, manager_name, nullif(btrim(email), ''), is_active
+        from intermediate.int_manager_contact
+        where (instance, manager_id) in (select * from unnest(%s::text[], %s::text[]))
+        """,
+        [[key[0] for key in wanted], [key[1] for key in wanted]],
+    ).fetchall()
+    return {(row[0], row[1]): Manager(*row) for row in rows}
+
+
+def read_contacts(conn: Connection, instance: str, outlet_ids: Sequence[str]) -> Contacts:
+    """Phones by outlet id."""
+    rows = conn.execute(
+        """
+        select outlet_id, btrim(phone) from intermediate.int_client_contact
+        where instance = %s and outlet_id = any(%s) and btrim(phone) <> ''
+        """,
+        [instance, list(outlet_ids)],
+    ).fetchall()
+    return Contacts({row[0]: row[1] for row in rows})

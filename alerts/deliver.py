@@ -1,0 +1,456 @@
+"""Send what is planned: claim in the ledger, commit, look up, send, settle. Safe to stop anywhere and to run again.
+
+At most one message per row and channel. A message whose answer did not come is looked up where the channel can (a task)
+and shown to a person where it cannot (a letter); it is never sent again on a guess.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from hashlib import sha256
+
+from alerts import ledger
+from alerts.channels.base import CannotTell, Channel, ChannelDown, Delivery, Key, NotFound, Receipt
+from alerts.channels.registry import open_channels
+from alerts.contacts import Manager, read_contacts, read_managers
+from alerts.freeze import refuse_other_days
+from alerts.ledger import Claim
+from alerts.notices import hold_notice, send_empty_notices
+from alerts.quality import Quality, read_quality
+from alerts.render import Renderer
+from alerts.withdraw import withdraw_answered
+from alerts.wording import Language, reason
+from clients.bitrix24 import SERVER_TIME_LIMIT_SECONDS
+from clients.connection import Connection as Address
+from clients.errors import Fatal, Retriable, Unknown
+from warehouse.db import Connection, connect
+from warehouse.settings import get_settings
+
+__all__ = ["DeliveryOutcome", "DeliveryUnfinished", "deliver", "hold_notice", "withdraw_answered"]
+
+log = logging.getLogger(__name__)
+
+# By then the portal has certainly finished with a request that it did not answer.
+LOOK_AGAIN_SECONDS = SERVER_TIME_LIMIT_SECONDS + 30.0
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What would have been sent, without names or addresses."""
+
+    channel: str
+    manager_id: str
+    followup_ids: list[str]
+
+
+@dataclass(frozen=True)
+class DeliveryOutcome:
+    """Rows (client x channel) of one branch by what became of them in this run.
+
+    sent: sent now. found: were already there, only recorded. failed: need a person before they can be sent.
+    waiting: not sent, may be tried again. in_doubt: to be looked up. needs_attention: only a person can find out.
+    notices: letters that say "nothing today". would_send: rehearsal only.
+    """
+
+    sent: int = 0
+    found: int = 0
+    failed: int = 0
+    waiting: int = 0
+    in_doubt: int = 0
+    needs_attention: int = 0
+    notices: int = 0
+    problems: list[str] = field(default_factory=list)
+    would_send: list[Rehearsed] = field(default_factory=list)
+
+
+class DeliveryUnfinished(RuntimeError):
+    """Rows are still planned or in doubt: run the delivery again. `outcome` says how far it came."""
+
+    def __init__(self, outcome: DeliveryOutcome) -> None:
+        problems = f": {'; '.join(outcome.problems)}" if outcome.problems else ""
+        super().__init__(f"{outcome.waiting} rows wait and {outcome.in_doubt} are in doubt{problems}")
+        self.outcome = outcome
+
+
+def deliver(
+    as_of: date,
+    branch_id: str,
+    connections: Mapping[str, Address],
+    *,
+    rehearsal: bool,
+    instance: str | None = None,
+    database_url: str | None = None,
+    patience_seconds: float = 2 * LOOK_AGAIN_SECONDS,
+    lease_seconds: float = ledger.LEASE_SECONDS,
+    look_again_seconds: float = LOOK_AGAIN_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> DeliveryOutcome:
+    """Deliver the planned rows of one branch through every channel of the settings.
+
+    connections: by channel name. rehearsal: everything but the last step; the ledger is left as it was and the outcome
+    lists what would be sent. patience_seconds: how long to wait for the moment when a doubtful row can be looked up.
+    Raises NotToday, DeliveryUnfinished (safe to run again) or ValueError (channel unknown or without a connection).
+    """
+    refuse_other_days(as_of)
+    settings = get_settings()
+    renderer = Renderer(settings.language, settings.time_zone)
+    channels = open_channels(connections, settings, renderer)
+    tally = _Tally()
+    try:
+        with connect(database_url) as conn:
+            for channel in channels.values():
+                courier = _Courier(
+                    conn,
+                    channel,
+                    as_of,
+                    branch_id,
+                    instance,
+                    settings.language,
+                    tally,
+                    lease_seconds,
+                    look_again_seconds,
+                )
+                if rehearsal:
+                    courier.rehearse()
+                elif channel.per == "client":
+                    courier.deliver_each(patience_seconds, sleep)
+                else:
+                    courier.deliver_by_manager(patience_seconds, sleep)
+            if "email" in channels:
+                tally.notices = send_empty_notices(
+                    conn,
+                    as_of,
+                    branch_id,
+                    channels["email"],
+                    rehearsal=rehearsal,
+                    instance=instance,
+                    problems=tally.problems,
+                )
+    finally:
+        for channel in channels.values():
+            channel.close()
+    outcome = DeliveryOutcome(**asdict(tally) | {"would_send": tally.would_send})
+    log.info("branch %s delivered: %s", branch_id, outcome)
+    if outcome.waiting or outcome.in_doubt or (outcome.problems and not rehearsal):
+        raise DeliveryUnfinished(outcome)
+    return outcome
+
+
+@dataclass
+class _Tally:
+    sent: int = 0
+    found: int = 0
+    failed: int = 0
+    waiting: int = 0
+    in_doubt: int = 0
+    needs_attention: int = 0
+    notices: int = 0
+    problems: list[str] = field(default_factory=list)
+    would_send: list[Rehearsed] = field(default_factory=list)
+
+
+@dataclass
+class _Courier:
+    """One channel's rows of one branch."""
+
+    conn: Connection
+    channel: Channel
+    as_of: date
+    branch_id: str
+    instance: str | None
+    language: Language
+    tally: _Tally
+    lease_seconds: float
+    look_again_seconds: float
+
+    # --- one message per client ---
+
+    def deliver_each(self, patience_seconds: float, sleep: Callable[[float], None]) -> None:
+        self._look_up_old_doubts()
+        tried: set[str] = set()
+        while True:
+            alive = self._work_through(tried)
+            doubts, attention, pause = ledger.count_open(
+                self.conn, self.as_of, self.channel.name, self.branch_id, instance=self.instance
+            )
+            self.conn.commit()
+            if not alive or not doubts or pause > patience_seconds:
+                break
+            log.info("%s rows are in doubt; looking them up in %.0f s", doubts, pause)
+            sleep(pause + 0.05)
+            patience_seconds -= pause + 0.05
+        self.tally.in_doubt += doubts
+        self.tally.needs_attention += attention
+
+    def _work_through(self, tried: set[str]) -> bool:
+        """Everything that can be claimed now. False: the channel is down and nothing more can be done.
+
+        `tried` keeps a row that was given back from being tried again in the same run.
+        """
+        while True:
+            claims = ledger.claim(
+                self.conn,
+                self.as_of,
+                self.channel.name,
+                self.branch_id,
+                instance=self.instance,
+                exclude=sorted(tried),
+                lease_seconds=self.lease_seconds,
+            )
+            self.conn.commit()
+            if not claims:
+                return True
+            tried.update(claim.key for claim in claims)
+            findings = self.channel.find([_key(claim) for claim in claims])
+            managers = read_managers(self.conn, [(c.follow_up.instance, c.follow_up.manager_id) for c in claims])
+            self.conn.commit()
+            for position, claim in enumerate(claims):
+                finding = findings[claim.key]
+                try:
+                    if isinstance(finding, Receipt):
+                        self._settle_found(claim, finding)
+                    elif isinstance(finding, CannotTell):
+                        self._postpone(claim, finding.why)
+                    else:
+                        self._send_one(claim, managers)
+                except ChannelDown as down:
+                    self._give_back(claims[position:], str(down))
+                    return False
+
+    def _send_one(self, claim: Claim, managers: Mapping[tuple[str, str], Manager]) -> None:
+        row = claim.follow_up
+        manager = self._manager(claim, managers)
+        if manager is None:
+            return
+        contacts = read_contacts(self.conn, row.instance, [outlet.outlet_id for outlet in row.outlets])
+        delivery = Delivery(_key(claim), self.as_of, manager, [row], contacts, Quality())
+        still_mine = ledger.renew(self.conn, claim, lease_seconds=self.lease_seconds)
+        self.conn.commit()
+        if not still_mine:
+            return
+        try:
+            receipt = self.channel.send(delivery)
+        except Unknown as error:
+            self._resolve(claim, delivery.key, error)
+        except ChannelDown:
+            raise
+        except Fatal as error:
+            self._settle_failed([claim], str(error))
+        except Retriable as error:
+            self._give_back([claim], str(error))
+        else:
+            ledger.settle_sent(self.conn, claim, external_id=receipt.external_id, recipient=receipt.recipient)
+            self.conn.commit()
+            self.tally.sent += 1
+
+    def _resolve(self, claim: Claim, key: Key, error: Unknown) -> None:
+        """No answer came. If the message is there, well; if not, it may still be on its way: look again later."""
+        log.warning("%s: %s", self.channel.name, error)
+        finding = self.channel.find([Key(key.value, key.since, tried_before=True)])[key.value]
+        if isinstance(finding, Receipt):
+            self._settle_found(claim, finding)
+            return
+        text = reason("outcome_unknown", self.language)
+        ledger.leave_in_doubt(self.conn, claim, text, look_again_seconds=self.look_again_seconds)
+        self.conn.commit()
+
+    def _settle_found(self, claim: Claim, receipt: Receipt) -> None:
+        ledger.settle_sent(self.conn, claim, external_id=receipt.external_id, recipient=receipt.recipient)
+        self.conn.commit()
+        self.tally.found += 1
+
+    def _postpone(self, claim: Claim, why: str) -> None:
+        """The look-up failed. A row never tried goes back to planned; one that may be sent stays in doubt."""
+        if claim.tried_before:
+            ledger.leave_in_doubt(self.conn, claim, why, look_again_seconds=self.look_again_seconds)
+            self.conn.commit()
+            self._problem(why)
+        else:
+            self._give_back([claim], why)
+
+    def _look_up_old_doubts(self) -> None:
+        """Rows of earlier days whose sender died: found or not, they are not sent any more."""
+        claims = ledger.claim_old_doubts(self.conn, self.as_of, self.channel.name, lease_seconds=self.lease_seconds)
+        self.conn.commit()
+        if not claims:
+            return
+        findings = self.channel.find([_key(claim) for claim in claims])
+        for claim in claims:
+            finding = findings[claim.key]
+            if isinstance(finding, Receipt):
+                ledger.settle_sent(self.conn, claim, external_id=finding.external_id, recipient=finding.recipient)
+            elif isinstance(finding, NotFound):
+                ledger.settle_failed(self.conn, claim, reason("day_is_over", self.language))
+            self.conn.commit()
+
+    # --- one message per manager ---
+
+    def deliver_by_manager(self, patience_seconds: float, sleep: Callable[[float], None]) -> None:
+        ledger.flag_interrupted(self.conn, self.channel.name, reason("letter_in_doubt", self.language))
+        due = ledger.managers_due(self.conn, self.as_of, self.channel.name, self.branch_id, instance=self.instance)
+        self.conn.commit()
+        for instance, manager_id in due:
+            claims = ledger.claim_for_manager(
+                self.conn, self.as_of, self.channel.name, instance, manager_id, lease_seconds=self.lease_seconds
+            )
+            self.conn.commit()
+            if not claims:
+                continue
+            try:
+                self._send_list(claims)
+            except ChannelDown as down:
+                self._give_back(claims, str(down))
+                break
+        self._wait_for_other_senders(patience_seconds, sleep)
+
+    def _wait_for_other_senders(self, patience_seconds: float, sleep: Callable[[float], None]) -> None:
+        """Letters that somebody else is sending are theirs to settle; when their lease lapses they died over them."""
+        while True:
+            doubts, attention, pause = ledger.count_open(
+                self.conn, self.as_of, self.channel.name, self.branch_id, instance=self.instance
+            )
+            self.conn.commit()
+            if not doubts or pause > patience_seconds:
+                break
+            sleep(pause + 0.05)
+            patience_seconds -= pause + 0.05
+            ledger.flag_interrupted(self.conn, self.channel.name, reason("letter_in_doubt", self.language))
+            self.conn.commit()
+        self.tally.in_doubt += doubts
+        self.tally.needs_attention += attention
+
+    def _send_list(self, claims: Sequence[Claim]) -> None:
+        first = claims[0].follow_up
+        managers = read_managers(self.conn, [(first.instance, first.manager_id)])
+        manager = self._manager(claims[0], managers, claims)
+        if manager is None:
+            return
+        delivery = self._list_delivery(claims, manager)
+        still_mine = [ledger.renew(self.conn, claim, lease_seconds=self.lease_seconds) for claim in claims]
+        self.conn.commit()
+        if not all(still_mine):
+            return
+        try:
+            receipt = self.channel.send(delivery)
+        except Unknown as error:
+            log.warning("%s: %s", self.channel.name, error)
+            for claim in claims:
+                ledger.ask_a_person(self.conn, claim, reason("letter_in_doubt", self.language))
+            self.conn.commit()
+        except ChannelDown:
+            raise
+        except Fatal as error:
+            self._settle_failed(claims, str(error))
+        except Retriable as error:
+            self._give_back(claims, str(error))
+        else:
+            for claim in claims:
+                ledger.settle_sent(self.conn, claim, external_id=receipt.external_id, recipient=receipt.recipient)
+            self.conn.commit()
+            self.tally.sent += len(claims)
+
+    def _list_delivery(self, claims: Sequence[Claim], manager: Manager) -> Delivery:
+        rows = [claim.follow_up for claim in claims]
+        outlets = [outlet.outlet_id for row in rows for outlet in row.outlets]
+        supplement = bool(
+            ledger.already_sent_to(self.conn, self.as_of, self.channel.name, manager.instance, manager.manager_id)
+        )
+        joined = "|".join([self.channel.name, self.as_of.isoformat(), *sorted(claim.key for claim in claims)])
+        key = Key(
+            sha256(joined.encode()).hexdigest()[:32], min(claim.planned_at for claim in claims), tried_before=False
+        )
+        contacts = read_contacts(self.conn, manager.instance, outlets)
+        quality = read_quality(self.conn, self.as_of, manager.instance, manager.manager_id, self.language)
+        return Delivery(key, self.as_of, manager, rows, contacts, quality, supplement)
+
+    # --- both ---
+
+    def rehearse(self) -> None:
+        claims = ledger.due(self.conn, self.as_of, self.channel.name, self.branch_id, instance=self.instance)
+        managers = read_managers(self.conn, [(c.follow_up.instance, c.follow_up.manager_id) for c in claims])
+        groups: dict[object, list[Claim]] = {}
+        for claim in claims:
+            groups.setdefault(claim.key if self.channel.per == "client" else claim.follow_up.manager_id, []).append(
+                claim
+            )
+        findings = self.channel.find([_key(claim) for claim in claims]) if self.channel.per == "client" else {}
+        for group in groups.values():
+            if isinstance(findings.get(group[0].key), Receipt):
+                self.tally.found += 1
+                continue
+            row = group[0].follow_up
+            manager, why = self._find_manager(row.instance, row.manager_id, managers)
+            try:
+                if manager is None:
+                    raise Fatal(why)
+                if self.channel.per == "client":
+                    contacts = read_contacts(self.conn, row.instance, [outlet.outlet_id for outlet in row.outlets])
+                    delivery = Delivery(_key(group[0]), self.as_of, manager, [row], contacts, Quality())
+                else:
+                    delivery = self._list_delivery(group, manager)
+                self.channel.check(delivery)
+            except ChannelDown as down:
+                self._problem(str(down))
+                break
+            except Retriable as error:
+                self._problem(str(error))
+            except Fatal as error:
+                self.tally.failed += len(group)
+                self._problem(str(error))
+            else:
+                self.tally.would_send.append(
+                    Rehearsed(self.channel.name, manager.manager_id, [claim.key for claim in group])
+                )
+        self.conn.rollback()
+
+    def _manager(
+        self, claim: Claim, managers: Mapping[tuple[str, str], Manager], claims: Sequence[Claim] | None = None
+    ) -> Manager | None:
+        """The rep of a row; without one, its rows fail with the reason and the others go on."""
+        row = claim.follow_up
+        manager, why = self._find_manager(row.instance, row.manager_id, managers)
+        if manager is None:
+            self._settle_failed(claims or [claim], why)
+        return manager
+
+    def _find_manager(
+        self, instance: str, manager_id: str | None, managers: Mapping[tuple[str, str], Manager]
+    ) -> tuple[Manager | None, str]:
+        if manager_id is None:
+            return None, reason("no_manager", self.language)
+        manager = managers.get((instance, manager_id))
+        if manager is None:
+            return None, reason("unknown_manager", self.language)
+        if not manager.is_active:
+            return None, reason("inactive_manager", self.language)
+        return manager, ""
+
+    def _settle_failed(self, claims: Sequence[Claim], why: str) -> None:
+        for claim in claims:
+            ledger.settle_failed(self.conn, claim, why)
+        self.conn.commit()
+        log.warning("%s: %s rows failed: %s", self.channel.name, len(claims), why)
+        self.tally.failed += len(claims)
+
+    def _give_back(self, claims: Sequence[Claim], why: str) -> None:
+        """Certainly not sent. A row that an earlier sender left behind stays in doubt until it is looked up."""
+        for claim in claims:
+            if claim.tried_before:
+                ledger.leave_in_doubt(self.conn, claim, why, look_again_seconds=self.look_again_seconds)
+            else:
+                ledger.release(self.conn, claim, why)
+                self.tally.waiting += 1
+        self.conn.commit()
+        self._problem(why)
+
+    def _problem(self, why: str) -> None:
+        message = f"{self.channel.name}: {why}"
+        if message not in self.tally.problems:
+            log.warning("%s", message)
+            self.tally.problems.append(message)
+
+
+def _key(claim: Claim) -> Key:
+    return Key(claim.key, claim.planned_at, claim.tried_before)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
 import psycopg
 import zstandard
 from psycopg import sql
@@ -47,8 +48,7 @@ class LandingTable:
     children: tuple[ChildTable, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One converted record.
 
     header: `record_id <tab> columns...`, lines: per child table its rows `record_id <tab> line_no <tab> columns...`

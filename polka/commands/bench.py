@@ -13,5 +13,5 @@ def bench(
     part: Annotated[str, typer.Argument(help="Which measurement: landing, ... or all")] = "all",
 ) -> None:
     """Measure against peers in the same run; ratios as a table and as var/bench/<part>.json."""
-    done = subprocess.run([sys.executable, "-m", "tests.bench", part], cwd=PROJECT_ROOT, check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-m", "tests.bench", part], cwd=PROJECT_ROOT, check=False)
     raise typer.Exit(done.returncode)

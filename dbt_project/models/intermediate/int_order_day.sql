@@ -6,8 +6,9 @@ with orders as (
 ),
 
 reasons as (
-    select md5(string_agg(instance || cancellation_reason_id || cancelled_by, ',' order by instance, cancellation_reason_id))
-        as fingerprint
+    select
+        md5(string_agg(instance || cancellation_reason_id || cancelled_by, ',' order by instance, cancellation_reason_id))
+            as fingerprint
     from {{ ref('int_cancellation_reason') }}
 )
 

@@ -53,10 +53,12 @@ gap_statistics as (
     select
         instance,
         outlet_id,
-        (gaps[(gaps_total + 1) / 2] + gaps[(gaps_total + 2) / 2]) / 2.0 as median_gap_days,
-        gaps[cast(floor(position) as integer) + 1]
-        + (position - floor(position))
-        * (gaps[cast(ceil(position) as integer) + 1] - gaps[cast(floor(position) as integer) + 1]) as late_gap_days
+        trim_scale((gaps[(gaps_total + 1) / 2] + gaps[(gaps_total + 2) / 2]) / 2.0) as median_gap_days,
+        trim_scale(
+            gaps[cast(floor(position) as integer) + 1]
+            + (position - floor(position))
+            * (gaps[cast(ceil(position) as integer) + 1] - gaps[cast(floor(position) as integer) + 1])
+        ) as late_gap_days
     from percentile
 )
 

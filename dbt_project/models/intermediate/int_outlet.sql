@@ -30,25 +30,46 @@ addresses as (
 ),
 
 documents as (
-    select instance, partner_id, delivery_address from {{ ref('stg_onec__order') }}
+    select
+        instance,
+        partner_id,
+        delivery_address
+    from {{ ref('stg_onec__order') }}
     where not is_deleted and partner_id is not null
     union
-    select instance, partner_id, delivery_address from {{ ref('stg_onec__shipment') }}
+    select
+        instance,
+        partner_id,
+        delivery_address
+    from {{ ref('stg_onec__shipment') }}
     where not is_deleted and partner_id is not null
     union
-    select instance, partner_id, delivery_address from {{ ref('stg_onec__return') }}
+    select
+        instance,
+        partner_id,
+        delivery_address
+    from {{ ref('stg_onec__return') }}
     where not is_deleted and partner_id is not null
+),
+
+placed_documents as (
+    select
+        documents.instance,
+        documents.partner_id,
+        documents.delivery_address,
+        {{ outlet_id('documents', 'source_instances.outlet_lives_in') }} as outlet_id
+    from documents
+    inner join source_instances on documents.instance = source_instances.instance
 ),
 
 document_outlets as (
     select
-        documents.instance,
-        documents.partner_id,
-        {{ outlet_id('documents', 'source_instances.outlet_lives_in') }} as outlet_id,
-        min(btrim(documents.delivery_address)) as delivery_address
-    from documents
-    inner join source_instances on documents.instance = source_instances.instance
-    group by 1, 2, 3
+        instance,
+        partner_id,
+        outlet_id,
+        min(btrim(delivery_address)) as delivery_address
+    from placed_documents
+    group by instance, partner_id, outlet_id
 ),
 
 partners_in_documents as (

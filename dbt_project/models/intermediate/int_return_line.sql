@@ -35,7 +35,7 @@ select
     lines.vat_amount,
     coalesce(lines.amount_with_vat, lines.amount) as amount_with_vat,
     -1 * lines.quantity as signed_quantity,
-    -1 * coalesce(lines.amount_with_vat, lines.amount) as signed_amount_with_vat,
+    -1 * coalesce(lines.amount_with_vat, lines.amount) as signed_amount,
     returns.load_id
 from returns
 inner join lines on returns.instance = lines.instance and returns.return_id = lines.return_id

@@ -1,4 +1,10 @@
-{{ config(materialized='table', indexes=[{'columns': ['instance', 'outlet_id', 'scheduled_on'], 'unique': true}], post_hook='{{ analyze_this() }}') }}
+{{
+    config(
+        materialized='table',
+        indexes=[{'columns': ['instance', 'outlet_id', 'scheduled_on'], 'unique': true}],
+        post_hook='{{ analyze_this() }}'
+    )
+}}
 
 -- Agreed order days around the last order and the business date. A day off moves to the next working day.
 -- Days before the agreement began are kept to find what the last order covered, but nobody owes an order on them.

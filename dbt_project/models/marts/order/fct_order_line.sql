@@ -17,10 +17,11 @@
 with lines as (
     select * from {{ ref('int_order_line_status') }} as line
     {% if is_incremental() %}
-    where not exists (
-        select 1 from {{ this }} as kept
-        where kept.instance = line.instance and kept.order_id = line.order_id
-    )
+    where
+        not exists (
+            select 1 from {{ this }} as kept
+            where kept.instance = line.instance and kept.order_id = line.order_id
+        )
     {% endif %}
 )
 

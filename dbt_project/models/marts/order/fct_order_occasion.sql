@@ -17,13 +17,14 @@
 with order_days as (
     select * from {{ ref('int_order_day') }} as order_day
     {% if is_incremental() %}
-    where not exists (
-        select 1 from {{ this }} as kept
-        where
-            kept.instance = order_day.instance
-            and kept.outlet_id = order_day.outlet_id
-            and kept.ordered_on = order_day.ordered_on
-    )
+    where
+        not exists (
+            select 1 from {{ this }} as kept
+            where
+                kept.instance = order_day.instance
+                and kept.outlet_id = order_day.outlet_id
+                and kept.ordered_on = order_day.ordered_on
+        )
     {% endif %}
 ),
 
@@ -86,7 +87,7 @@ select
     coalesce(min(positions.positions), 0) as positions_total,
     cast(coalesce(sum(orders.amount_with_vat), 0) as numeric(18, 2)) as amount_with_vat,
     not bool_or(orders.is_alive) as all_cancelled_by_us,
-    coalesce(array_agg(orders.order_id order by orders.order_id) filter (where orders.is_awaited), cast(array[] as text []))
+    coalesce(array_agg(orders.order_id order by orders.order_id) filter (where orders.is_awaited), cast(array[] as text[]))
         as open_order_ids,
     max(orders.requested_on) filter (where orders.is_awaited) as open_requested_on,
     min(orders.fingerprint) as fingerprint

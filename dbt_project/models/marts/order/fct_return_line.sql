@@ -16,10 +16,11 @@
 with lines as (
     select * from {{ ref('int_return_line') }} as line
     {% if is_incremental() %}
-    where not exists (
-        select 1 from {{ this }} as kept
-        where kept.instance = line.instance and kept.return_id = line.return_id
-    )
+    where
+        not exists (
+            select 1 from {{ this }} as kept
+            where kept.instance = line.instance and kept.return_id = line.return_id
+        )
     {% endif %}
 )
 
@@ -48,6 +49,6 @@ select
     vat_amount,
     amount_with_vat,
     signed_quantity,
-    signed_amount_with_vat,
+    signed_amount,
     load_id
 from lines

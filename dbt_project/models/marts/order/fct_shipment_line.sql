@@ -18,10 +18,11 @@
 with lines as (
     select * from {{ ref('int_shipment_line') }} as line
     {% if is_incremental() %}
-    where not exists (
-        select 1 from {{ this }} as kept
-        where kept.instance = line.instance and kept.shipment_id = line.shipment_id
-    )
+    where
+        not exists (
+            select 1 from {{ this }} as kept
+            where kept.instance = line.instance and kept.shipment_id = line.shipment_id
+        )
     {% endif %}
 )
 
@@ -51,6 +52,6 @@ select
     amount_with_vat,
     discount_amount,
     quantity as signed_quantity,
-    amount_with_vat as signed_amount_with_vat,
+    amount_with_vat as signed_amount,
     load_id
 from lines

@@ -96,7 +96,7 @@ agreed as (
         agreed_due.strict_due_on,
         agreed_due.next_due_on,
         late_day.date_day as late_after,
-        coalesce(agreed_due.missed_due_dates, cast(array[] as date [])) as missed_due_dates,
+        coalesce(agreed_due.missed_due_dates, cast(array[] as date[])) as missed_due_dates,
         coalesce(cardinality(agreed_due.missed_due_dates), 0) as missed_cycles
     from cadence
     left join agreed_due on cadence.instance = agreed_due.instance and cadence.outlet_id = agreed_due.outlet_id
@@ -232,7 +232,7 @@ select
     status,
     basis,
     agreement_id,
-    cadence_days,
+    cast(cadence_days as numeric(8, 2)) as cadence_days,
     cast(every_weeks as integer) as every_weeks,
     weekdays,
     case
@@ -246,7 +246,7 @@ select
     last_ordered_on,
     last_order_number,
     days_since_last,
-    last_amount,
+    cast(last_amount as numeric(18, 2)) as last_amount,
     last_all_cancelled_by_us,
     median_amount,
     usual_positions,
@@ -255,7 +255,7 @@ select
     late_after,
     draft_on,
     awaited_on,
-    case when status in ('missed_order', 'lapsed') then missed_due_dates else cast(array[] as date []) end as missed_due_dates,
+    case when status in ('missed_order', 'lapsed') then missed_due_dates else cast(array[] as date[]) end as missed_due_dates,
     case when status in ('missed_order', 'lapsed') then missed_cycles else 0 end as missed_cycles,
     cast(
         case

@@ -50,7 +50,7 @@ replay: setup  ## serve a real invoice file as a 1C base and run the same DAGs o
 
 .PHONY: bench
 bench: setup  ## measurements against peers in the same run: make bench PART=landing
-	@$(PYTHON) -m tests.bench $(PART)
+	@$(POLKA) bench $(PART)
 
 .PHONY: check-world
 check-world: setup  ## run DAYS business days of the seeded world and compare every list with the planted truths

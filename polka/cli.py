@@ -2,7 +2,7 @@
 
 import typer
 
-from polka.commands import backfill, bench, reland, replay, run, stack
+from polka.commands import backfill, bench, check_world, reland, replay, run, stack
 
 app = typer.Typer(
     help="Polka: the warehouse for distributors.",
@@ -21,5 +21,6 @@ app.command("watch-database", hidden=True)(stack.watch_database)
 app.command()(run.run)
 app.command()(backfill.backfill)
 app.command()(replay.replay)
+app.command("check-world")(check_world.check_world)
 app.command()(reland.reland)
 app.command()(bench.bench)

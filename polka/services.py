@@ -106,6 +106,7 @@ class ServiceGroup:
         if failed:
             raise ServiceFailed(
                 f"{failed['name']} ended by itself with code {failed['exit_code']}; its log: {failed['log']}"
+                f"{_last_words(Path(failed['log']))}"
             )
         if state is None or self._keeper_ended():
             raise ServiceFailed(f"the keeper of {self.name} ended by itself; see keeper.log beside the services' logs")
@@ -194,6 +195,11 @@ class ServiceGroup:
         deadline = time.monotonic() + seconds
         while not condition() and time.monotonic() < deadline:
             time.sleep(0.02)
+
+
+def _last_words(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return f", which ends with: {lines[-1].strip()}" if lines else ""
 
 
 def _is_alive(process: Mapping[str, Any]) -> bool:

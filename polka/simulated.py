@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+from warehouse.processes import dies_with_parent
 from warehouse.settings import PROJECT_ROOT
 
 START_TIMEOUT_SECONDS = 180.0
@@ -83,7 +84,12 @@ def start(
     log = log or state_dir / "simulators.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            command, cwd=PROJECT_ROOT, stdout=out, stderr=out, env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
+            command,
+            cwd=PROJECT_ROOT,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+            preexec_fn=dies_with_parent(),
         )
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while not endpoints.exists():

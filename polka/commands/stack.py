@@ -19,6 +19,7 @@ from polka.demo import JudgedWrong, build_marts
 from polka.demo import demo as run_demo
 from polka.progress import Steps
 from polka.services import AlreadyRunning, ServiceFailed
+from polka.simulated import SimulatorsFailed
 from polka.stack import (
     NoSpace,
     Stack,
@@ -47,6 +48,7 @@ EXPECTED = (
     NoSpace,
     RunFailed,
     ServiceFailed,
+    SimulatorsFailed,
     WarehouseNotStarted,
     psycopg.Error,
 )

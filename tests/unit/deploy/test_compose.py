@@ -1,8 +1,10 @@
 """docker-compose.yml without an engine: every command, path and variable it names exists in the project."""
 
 import importlib.util
+import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +70,10 @@ import json, sys
 from airflow.cli.cli_config import core_commands
 from airflow.configuration import conf
 from airflow.jobs.job import Job
-sections = {s: list(o) for s, o in conf.as_dict(display_source=False, display_sensitive=False, raw=True).items()}
+sections = {name: sorted(section["options"]) for name, section in conf.configuration_description.items()}
 json.dump({"commands": [c.name for c in core_commands], "table": Job.__tablename__,
            "columns": [c.name for c in Job.__table__.columns], "sections": sections}, sys.stdout)
 """
-    import json
-    import sys
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     known = json.loads(done.stdout[done.stdout.index("{") :])
     assert {"api-server", "scheduler", "dag-processor", "db"} <= set(known["commands"])

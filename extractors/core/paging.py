@@ -42,20 +42,20 @@ class Pager:
         *,
         target_bytes: int,
         prefetch: int,
-        first_page: int = FIRST_PAGE,
-        max_page: int = MAX_PAGE,
+        first_page: int | None = None,
+        max_page: int | None = None,
     ) -> None:
         self._fetch = fetch
         self._claimed = claimed
         self._target_bytes = target_bytes
         self._prefetch = prefetch
-        self._size = first_page
-        self._ceiling = max_page
+        self._size = FIRST_PAGE if first_page is None else first_page
+        self._ceiling = MAX_PAGE if max_page is None else max_page
         self._sized = False
         self._next = 0
         self._ended = False
         self._settled: int | None = None
-        self._pending: deque[tuple[int, int, Future[bytes]]] = deque()
+        self._pending: deque[_Slot] = deque()
 
     def __iter__(self) -> Iterator[RawPage]:
         pool = ThreadPoolExecutor(self._prefetch, thread_name_prefix="page")
@@ -64,79 +64,101 @@ class Pager:
                 self._ask_ahead(pool)
                 if not self._pending:
                     return
-                skip, top, future = self._pending.popleft()
+                slot = self._pending.popleft()
                 try:
-                    body = future.result()
+                    body = slot.answer().result()
                 except (TooLarge, TimedOut) as error:
-                    self._shrink(pool, skip, top, error)
+                    self._shrink(slot, error)
                     continue
                 self._settled = None
-                yield RawPage(skip, top, body)
-                self._after(pool, skip, top, len(body))
+                yield RawPage(slot.skip, slot.top, body)
+                self._after(slot, len(body))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def is_ready(self) -> bool:
         """Whether the next page has already come."""
-        return bool(self._pending) and self._pending[0][2].done()
+        return bool(self._pending) and self._pending[0].is_done()
 
     def settle(self, records: int) -> None:
         """Tell how many records the page held that was yielded last."""
         self._settled = records
 
     def _ask_ahead(self, pool: ThreadPoolExecutor) -> None:
-        # Until the first page has told how big a record is, and when the end is unknown, one page at a time.
+        # One page at a time until a page of this size has come, and when the end is unknown.
         limit = self._prefetch if self._sized and self._claimed is not None else 1
         while not self._ended and len(self._pending) < limit:
             beyond = self._claimed is not None and self._next >= self._claimed
             if beyond and self._pending:
-                return
-            self._submit(pool, self._next, self._size)
+                break
+            self._pending.append(_Slot(self._next, self._size))
             self._next += self._size
+        running = sum(slot.future is not None for slot in self._pending)
+        for position, slot in enumerate(self._pending):
+            if slot.future is None and (position == 0 or running < limit):
+                slot.future = pool.submit(self._fetch, slot.skip, slot.top)
+                running += 1
 
-    def _submit(self, pool: ThreadPoolExecutor, skip: int, top: int) -> None:
-        self._pending.append((skip, top, pool.submit(self._fetch, skip, top)))
-
-    def _shrink(self, pool: ThreadPoolExecutor, skip: int, top: int, error: Exception) -> None:
-        if top == 1:
+    def _shrink(self, slot: "_Slot", error: Exception) -> None:
+        if slot.top == 1:
             raise error
-        part = max(1, top // SHRINK)
-        log.warning("a page of %s records failed, asking for %s at a time: %s", top, part, error)
-        self._ceiling = min(self._ceiling, part)
+        part = max(1, min(slot.top // SHRINK, self._ceiling))
+        log.warning("a page of %s records failed, asking for %s at a time: %s", slot.top, part, error)
+        self._ceiling = part
         self._size = min(self._size, part)
-        self._sized = True
-        parts = [(start, min(part, skip + top - start)) for start in range(skip, skip + top, part)]
-        self._pending.extendleft(
-            (start, length, pool.submit(self._fetch, start, length)) for start, length in reversed(parts)
-        )
+        self._sized = False
+        end = slot.skip + slot.top
+        for start in reversed(range(slot.skip, end, part)):
+            self._pending.appendleft(_Slot(start, min(part, end - start)))
 
-    def _after(self, pool: ThreadPoolExecutor, skip: int, top: int, size: int) -> None:
+    def _after(self, slot: "_Slot", size: int) -> None:
         records = self._settled
         if records is None:
             raise RuntimeError("a page was not settled before the next one was asked for")
-        if records > top:
+        if records > slot.top:
             raise ReadError(
-                f"the source sent {records} records where {top} were asked for: it does not honour the limit"
+                f"the source sent {records} records where {slot.top} were asked for: it does not honour the limit"
             )
         if records:
             wished = max(1, self._target_bytes * records // max(size, 1))
             self._size = max(1, min(wished, self._size * GROWTH, self._ceiling))
             self._sized = True
-        if records == top:
+        if records == slot.top:
             return
-        reached = skip + records
+        reached = slot.skip + records
         if records and self._claimed is not None and reached < self._claimed:
             # Some servers cap a page below what was asked for: ask for the rest of it.
-            log.warning("got %s of %s records at offset %s, asking for the rest", records, top, skip)
+            log.warning("got %s of %s records at offset %s, asking for the rest", records, slot.top, slot.skip)
             self._size = min(self._size, max(records, FIRST_PAGE))
-            self._pending.appendleft((reached, top - records, pool.submit(self._fetch, reached, top - records)))
+            self._pending.appendleft(_Slot(reached, slot.top - records))
             return
         self._ended = True
         if self._claimed is not None and reached >= self._claimed:
             return
-        for _, _, future in self._pending:
-            future.cancel()
+        for waiting in self._pending:
+            waiting.cancel()
         self._pending.clear()
+
+
+@dataclass
+class _Slot:
+    """A range of the set and, once it was asked for, its answer."""
+
+    skip: int
+    top: int
+    future: Future[bytes] | None = None
+
+    def answer(self) -> Future[bytes]:
+        if self.future is None:
+            raise RuntimeError("the page was never asked for")
+        return self.future
+
+    def is_done(self) -> bool:
+        return self.future is not None and self.future.done()
+
+    def cancel(self) -> None:
+        if self.future is not None:
+            self.future.cancel()
 
 
 @dataclass

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from clients.connection import Connection
 from clients.onec import OnecClient, local_time
 from extractors.core.errors import MissingFields
-from extractors.core.paging import FIRST_PAGE, Pager
+from extractors.core.paging import Pager
 from extractors.core.spec import EntityMapping
 from extractors.onec.metadata import MAX_AGE, Published, published
 from warehouse import clock
@@ -32,7 +32,6 @@ class OnecReader:
         instance: str,
         zone: ZoneInfo,
         settings: Settings,
-        first_page: int = FIRST_PAGE,
     ) -> None:
         self._client = OnecClient(connection, timeout=settings.request_timeout_seconds)
         self._address = connection.url
@@ -40,7 +39,6 @@ class OnecReader:
         self._instance = instance
         self._zone = zone
         self._settings = settings
-        self._first_page = first_page
         self._target_bytes = min(settings.onec_page_target_bytes, MEMORY_BUDGET // (settings.onec_prefetch + 3))
 
     def __enter__(self) -> "OnecReader":
@@ -85,7 +83,6 @@ class OnecReader:
             claimed,
             target_bytes=self._target_bytes,
             prefetch=self._settings.onec_prefetch,
-            first_page=self._first_page,
         )
 
     def record(self, record_id: str) -> bytes | None:

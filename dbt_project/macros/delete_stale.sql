@@ -8,6 +8,10 @@
   to another outlet, client, branch or day, or when one of its products changed its kind.
 -#}
 {% macro delete_stale_documents(header_model, document_id, document_day, with_reasons=false) -%}
+{#- Named outside the condition, or dbt would not see them while parsing. -#}
+{%- set headers = ref(header_model) -%}
+{%- set products = ref('int_product') -%}
+{%- set reasons = ref('int_cancellation_reason') if with_reasons -%}
 {% if is_incremental() %}
 delete from {{ this }} as fact
 using (
@@ -15,12 +19,12 @@ using (
         kept.instance,
         kept.{{ document_id }}
     from {{ this }} as kept
-    left join {{ ref(header_model) }} as header
+    left join {{ headers }} as header
         on kept.instance = header.instance and kept.{{ document_id }} = header.{{ document_id }}
-    left join {{ ref('int_product') }} as product
+    left join {{ products }} as product
         on kept.instance = product.instance and kept.product_id = product.product_id
     {% if with_reasons -%}
-    left join {{ ref('int_cancellation_reason') }} as reason
+    left join {{ reasons }} as reason
         on kept.instance = reason.instance and kept.cancellation_reason_id = reason.cancellation_reason_id
     {% endif -%}
     where
@@ -47,11 +51,12 @@ select 1
 
 {#- The same for occasions: the unit is an outlet's day, compared by the fingerprint of its orders. -#}
 {% macro delete_stale_order_days() -%}
+{%- set order_days = ref('int_order_day') -%}
 {% if is_incremental() %}
 delete from {{ this }} as fact
 where not exists (
     select 1
-    from {{ ref('int_order_day') }} as order_day
+    from {{ order_days }} as order_day
     where
         order_day.instance = fact.instance
         and order_day.outlet_id = fact.outlet_id

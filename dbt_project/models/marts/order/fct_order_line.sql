@@ -48,11 +48,11 @@ select
     line_status,
     cancellation_reason_id,
     cancellation_reason,
-    quantity,
-    price,
-    amount,
-    vat_amount,
-    amount_with_vat,
-    discount_amount,
+    cast(quantity as numeric(24, 6)) as quantity,
+    cast(price as numeric(24, 6)) as price,
+    cast(amount as numeric(24, 6)) as amount,
+    cast(vat_amount as numeric(24, 6)) as vat_amount,
+    cast(amount_with_vat as numeric(24, 6)) as amount_with_vat,
+    cast(discount_amount as numeric(24, 6)) as discount_amount,
     load_id
 from lines

@@ -141,17 +141,12 @@ learned as (
         'learned' as basis,
         round(learned_days.median_gap_days, 2) as cadence_days,
         learned_days.strict_due_on,
-        due_day.next_working_day as next_due_on,
+        learned_days.expected_on as next_due_on,
         late_day.next_working_day as late_after,
-        array(
-            select
-                learned_days.last_ordered_on
-                + cast(ceil(learned_days.median_gap_days * (learned_days.stocked_cycles + missed.cycle_no)) as integer)
-            from generate_series(0, learned_days.cycles_behind - 1) as missed (cycle_no)
-        ) as missed_due_dates,
+        -- Nobody promised a day: there are missed cycles, but no missed dates to reproach with.
+        cast(array[] as date[]) as missed_due_dates,
         learned_days.cycles_behind as missed_cycles
     from learned_days
-    left join calendar as due_day on learned_days.expected_on = due_day.date_day
     left join calendar as late_day on learned_days.late_on = late_day.date_day
 ),
 

@@ -11,8 +11,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from warehouse.clock import business_date
-
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -51,7 +49,7 @@ def serve(
             Options(
                 world=world.value,  # type: ignore[arg-type]
                 state_dir=state_dir,
-                as_of=_day(as_of) or business_date(),
+                as_of=_day(as_of),
                 anchor=_day(anchor),
                 seed=seed,
                 data=data,

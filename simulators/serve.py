@@ -28,6 +28,7 @@ from simulators.world.build import Manager, World
 from simulators.world.manifest import manifest
 from simulators.world.onec import base_on
 from simulators.world.plan import HORIZON_DAYS
+from warehouse.clock import business_date
 
 LOGIN = "Полка"
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Options:
 
     world: Literal["seeded", "replay"]
     state_dir: Path
-    as_of: date
+    as_of: date | None = None  # None: today, or the day after the last invoice of a replay
     anchor: date | None = None
     seed: int = 7
     data: Path | None = None
@@ -57,21 +58,21 @@ def write_json(path: Path, payload: Any) -> None:
 class SeededDay:
     """The seeded world served as of one day, and moved to a later one."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, day: date) -> None:
         self._folder = options.state_dir
-        self.world = World(options.seed, self._anchor(options))
+        self.world = World(options.seed, self._anchor(options, day))
         self.base = Base([])
-        self.move(options.as_of)
+        self.move(day)
 
-    def _anchor(self, options: Options) -> date:
+    def _anchor(self, options: Options, day: date) -> date:
         """The anchor of the state folder, so that a later start serves the same world some days on."""
         path = self._folder / "world.json"
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         same_seed = known.get("seed") == options.seed
-        anchor = options.anchor or (date.fromisoformat(known["anchor"]) if same_seed else options.as_of)
-        if not anchor <= options.as_of <= date.fromordinal(anchor.toordinal() + HORIZON_DAYS - 10):
+        anchor = options.anchor or (date.fromisoformat(known["anchor"]) if same_seed else day)
+        if not anchor <= day <= date.fromordinal(anchor.toordinal() + HORIZON_DAYS - 10):
             raise SystemExit(
-                f"The world of {self._folder} was made around {anchor} and cannot be served as of {options.as_of}:"
+                f"The world of {self._folder} was made around {anchor} and cannot be served as of {day}:"
                 " start with an empty --state-dir (and an empty warehouse)."
             )
         write_json(path, {"seed": options.seed, "anchor": anchor.isoformat()})
@@ -88,14 +89,14 @@ class SeededDay:
 
 def _build(options: Options) -> tuple[Base, list[Manager], Any]:
     if options.world == "seeded":
-        seeded = SeededDay(options)
+        seeded = SeededDay(options, options.as_of or business_date())
         return seeded.base, seeded.world.managers, lambda text: seeded.move(date.fromisoformat(text))
     from simulators.replay import Replay  # pandas is slow to import
 
     if options.data is None:
         raise SystemExit("serve --world replay needs --data FILE")
     replay = Replay.read(options.data)
-    write_json(options.state_dir / "manifest.json", replay.manifest(options.as_of))
+    write_json(options.state_dir / "manifest.json", replay.manifest())
     return replay.base(), replay.managers(), None
 
 
@@ -159,14 +160,13 @@ async def run(options: Options) -> None:
         {
             "pid": os.getpid(),
             "world": options.world,
-            "as_of": options.as_of.isoformat(),
             "onec": {"url": f"http://127.0.0.1:{ports[0]}{PUBLICATION}", "login": LOGIN, "password": password},
             "bitrix24": {"url": f"http://127.0.0.1:{ports[1]}/rest/1/{WEBHOOK_CODE}/"},
             "smtp": {"host": host, "port": mail_port},
         },
     )
     endpoints_path.chmod(0o600)
-    logger.info("serving %s world as of %s", options.world, options.as_of)
+    logger.info("serving the %s world", options.world)
     await stop.wait()
     endpoints_path.unlink(missing_ok=True)
     mail.close()

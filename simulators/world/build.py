@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
-from functools import lru_cache
+from functools import cache
 from random import Random
 
 from simulators.world import names, people
@@ -99,15 +99,16 @@ class Outlet:
         return self.key != self.client.key
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
-    """Quantities in units, money in kopecks; `amount` is after the discount and with VAT."""
+    """Quantities in units, money in kopecks; `amount` is after the discount and with VAT. Orders share equal lines."""
 
     product: int
     quantity: int
     price: int
     amount: int
     vat: int
+    discount_percent: int
     discount: int
     cancelled_by: str = ""  # "", "us", "client"
 
@@ -167,6 +168,7 @@ class World:
         self.products = self._products()
         self.clients = self._clients()
         self.outlets = [outlet for client in self.clients for outlet in client.outlets]
+        self._baskets: dict[tuple[str, Size, int], list[Line]] = {}
         self.orders: list[Order] = []
         self.shipments: list[Shipment] = []
         self.returns: list[Return] = []
@@ -201,10 +203,6 @@ class World:
         return Product(
             self.guid("product", n), f"НФ-{n + 1:08d}", full, f"{4600 + n}", group, brand, unit, kind, vat, kopecks
         )
-
-    def price(self, product: int, day: date) -> int:
-        """Kopecks with VAT: price lists change on 1 January and 1 July."""
-        return _raised(self.products[product].price, _half_years(self.planner.start, day))
 
     # clients and outlets
 
@@ -410,21 +408,18 @@ class World:
     def lines(self, outlet: Outlet, size: Size, day: date) -> list[Line]:
         """The habitual basket, or somewhat less or more of it."""
         frozen = outlet.plan.frozen_prices_from
-        price_day = day if frozen is None else min(day, frozen)
-        discount = outlet.client.discount_percent
-        lines = []
-        for position, (product, quantity) in enumerate(outlet.basket):
-            step = max(1, quantity // 4)
-            if size == "double":
-                quantity = quantity * 2 + step  # noqa: PLW2901
-            elif size == "more" and position % 2 == 0:
-                quantity += step  # noqa: PLW2901
-            elif size == "less" and position % 2 == 0:
-                quantity -= step  # noqa: PLW2901
-            lines.append(
-                _line(product, quantity, self.price(product, price_day), discount, self.products[product].vat_percent)
-            )
-        return lines
+        level = _half_years(self.planner.start, day if frozen is None else min(day, frozen))
+        key = (outlet.key, size, level)
+        if key not in self._baskets:
+            self._baskets[key] = [
+                self._line(product, _sized(quantity, size, position), level, outlet.client.discount_percent)
+                for position, (product, quantity) in enumerate(outlet.basket)
+            ]
+        return self._baskets[key]
+
+    def _line(self, product: int, quantity: int, level: int, discount_percent: int) -> Line:
+        found = self.products[product]
+        return _line(product, quantity, _raised(found.price, level), discount_percent, found.vat_percent)
 
     def _with_cancelled_lines(self, outlet: Outlet, lines: list[Line], day: date) -> list[Line]:
         """Now and then we cannot deliver a line, or the client takes one back. Neither changes what it wanted to buy:
@@ -437,10 +432,8 @@ class World:
         else:
             inside = {product for product, _ in outlet.basket}
             extra = next(p for p in rng.sample(range(len(self.products) - 2), len(inside) + 1) if p not in inside)
-            line = _line(
-                extra, 5, self.price(extra, day), outlet.client.discount_percent, self.products[extra].vat_percent
-            )
-            lines.append(_cancelled(line, "client"))
+            level = _half_years(self.planner.start, day)
+            lines.append(_cancelled(self._line(extra, 5, level, outlet.client.discount_percent), "client"))
         return lines
 
     def _ship(self, order: Order, occasion: Occasion, number: str) -> None:
@@ -450,10 +443,7 @@ class World:
             at = rng.randrange(len(lines))
             short = lines[at].quantity - max(1, lines[at].quantity // 3)
             if short > 0:
-                line = lines[at]
-                discount = order.outlet.client.discount_percent
-                vat = self.products[line.product].vat_percent
-                lines = [*lines[:at], _line(line.product, short, line.price, discount, vat), *lines[at + 1 :]]
+                lines = [*lines[:at], self._part_of(lines[at], short), *lines[at + 1 :]]
         if rng.random() < 0.03:
             lines = [*lines, _line(len(self.products) - 2, 1, self.products[-2].price, 0, 22)]
         if not lines:
@@ -466,10 +456,7 @@ class World:
         if occasion.returned or rng.random() < 0.02:
             days = 1 if occasion.returned else rng.randrange(2, 9)
             at_time = datetime.combine(add_working(day, days), time(13, rng.randrange(60)))
-            line = lines[0]
-            back = max(1, line.quantity // 4)
-            discount = 0 if line.product >= len(self.products) - 2 else order.outlet.client.discount_percent
-            taken = _line(line.product, back, line.price, discount, self.products[line.product].vat_percent)
+            taken = self._part_of(lines[0], max(1, lines[0].quantity // 4))
             reason = rng.choice(names.RETURN_REASONS)
             ordinal = len(self.returns) + 1
             self.returns.append(
@@ -484,6 +471,10 @@ class World:
                 )
             )
 
+    def _part_of(self, line: Line, quantity: int) -> Line:
+        vat_percent = self.products[line.product].vat_percent
+        return _line(line.product, quantity, line.price, line.discount_percent, vat_percent)
+
     def habitual_amount(self, outlet: Outlet) -> int:
         """Kopecks of the outlet's habitual basket at the prices of its last orders."""
         day = outlet.plan.frozen_prices_from or self.anchor
@@ -495,18 +486,28 @@ def _line(product: int, quantity: int, price: int, discount_percent: int, vat_pe
     discount = (whole * discount_percent + 50) // 100
     amount = whole - discount
     vat = (amount * vat_percent * 2 + 100 + vat_percent) // (2 * (100 + vat_percent))
-    return Line(product, quantity, price, amount, vat, discount)
+    return Line(product, quantity, price, amount, vat, discount_percent, discount)
+
+
+def _sized(quantity: int, size: Size, position: int) -> int:
+    step = max(1, quantity // 4)
+    if size == "double":
+        return quantity * 2 + step
+    if position % 2:
+        return quantity
+    return quantity + step if size == "more" else quantity - step if size == "less" else quantity
 
 
 def _cancelled(line: Line, by: str) -> Line:
-    return Line(line.product, line.quantity, line.price, line.amount, line.vat, line.discount, by)
+    return replace(line, cancelled_by=by)
 
 
 def _half_years(start: date, day: date) -> int:
+    """How often prices have risen since `start`: price lists change on 1 January and 1 July."""
     return (day.year - start.year) * 2 + (day.month > 6) - (start.month > 6)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _raised(price: int, times: int) -> int:
     for _ in range(max(times, 0)):
         price = round(price * 1.04 / 10) * 10

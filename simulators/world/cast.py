@@ -68,7 +68,8 @@ def goods_came_back(planner: Planner, plan: OutletPlan) -> bool:
 def at_midnight(planner: Planner, plan: OutletPlan) -> bool:
     """Shortly after midnight in Moscow is still yesterday in UTC: the day is the base's own."""
     for occasion in plan.occasions:
-        occasion.at = planner.rng.choice([(0, 7), (0, 21), (23, 48)])
+        early = occasion.day <= plan.stops[0].last  # later ones must not be known on their own morning
+        occasion.at = planner.rng.choice([(0, 7), (0, 21), (23, 48)]) if early else (23, 48)
     return True
 
 

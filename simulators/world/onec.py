@@ -63,7 +63,7 @@ class _Publisher:
         self.warehouses = [[guid("warehouse", b, n) for n in range(2)] for b in range(len(world.organisations))]
         self.departments = [guid("department", b) for b in range(len(world.organisations))]
         self.reasons = {name: guid("reason", name) for name in names.CANCELLED_BY_US + names.CANCELLED_BY_CLIENT}
-        self._goods: dict[tuple[Line, int], Fragments] = {}
+        self._goods: dict[Line, Fragments] = {}
         self._branch = {client.key: client.branch for client in world.clients}
 
     def base(self) -> Base:
@@ -333,15 +333,13 @@ class _Publisher:
 
     # documents
 
-    def _goods_fragments(self, line: Line, discount_percent: int) -> Fragments:
-        key = (line, discount_percent)
-        found = self._goods.get(key)
+    def _goods_fragments(self, line: Line) -> Fragments:
+        found = self._goods.get(line)
         if found is None:
             product = self.world.products[line.product]
             amount = roubles(line.amount)
             quantity = str(line.quantity)
-            percent = str(discount_percent) if line.discount else "0"
-            found = self._goods[key] = (
+            found = self._goods[line] = (
                 f'"{product.key}"',
                 f'"{self.units[product.unit]}"',
                 quantity,
@@ -351,7 +349,7 @@ class _Publisher:
                 f'"{self.vat[product.vat_percent]}"',
                 roubles(line.vat),
                 amount,
-                percent,
+                str(line.discount_percent),
                 roubles(line.discount),
             )
         return found
@@ -445,14 +443,13 @@ class _Publisher:
                 f'"{stamp(order.requested_on)}"',
                 f'"{len(order.lines)}"',
             )
-            percent = order.outlet.client.discount_percent
             lines = []
             for line in order.lines:
                 tail = normal
                 if line.cancelled_by:
                     reasons = names.CANCELLED_BY_US if line.cancelled_by == "us" else names.CANCELLED_BY_CLIENT
                     tail = ("true", f'"{self.reasons[reasons[order.reason]]}"', '"НеТребуется"')
-                lines.append(self._goods_fragments(line, percent) + tail)
+                lines.append(self._goods_fragments(line) + tail)
             rows.append(Row(values, (lines,)))
         result.replace_rows(rows)
         return result
@@ -490,8 +487,7 @@ class _Publisher:
                 roubles(sum(line.amount for line in shipment.lines)),
                 f'"{shipment.order.key}"',
             )
-            percent = shipment.order.outlet.client.discount_percent
-            rows.append(Row(values, ([self._goods_fragments(line, percent) for line in shipment.lines],)))
+            rows.append(Row(values, ([self._goods_fragments(line) for line in shipment.lines],)))
         result.replace_rows(rows)
         return result
 
@@ -528,8 +524,7 @@ class _Publisher:
                 f'"{back.shipment.key}"',
                 fragment("string", back.reason),
             )
-            percent = back.shipment.order.outlet.client.discount_percent
-            rows.append(Row(values, ([self._goods_fragments(line, percent)[:9] for line in back.lines],)))
+            rows.append(Row(values, ([self._goods_fragments(line)[:9] for line in back.lines],)))
         result.replace_rows(rows)
         return result
 

@@ -287,6 +287,8 @@ class Planner:
             if gap is None:
                 gap = (days[-1] - previous_working(days[-1] - cycle * DAY)).days
                 bent += recent
+                if days[-1] >= self.anchor and days[-1] > next_working(days[-1] + (cycle + 1 - gap) * DAY):
+                    return None  # late already after the holidays, on a day that is served
             short += recent and gap < cycle
             long += recent and gap > cycle
             days.append(days[-1] - gap * DAY)

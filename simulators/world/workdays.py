@@ -1,7 +1,7 @@
 """Working days of Russia, as the `holidays` library knows them."""
 
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cache
 
 import holidays
 
@@ -9,7 +9,7 @@ DAY = timedelta(days=1)
 _russia = holidays.RU()
 
 
-@lru_cache(maxsize=None)
+@cache
 def is_working(day: date) -> bool:
     """True for a working day, transferred days included."""
     return bool(_russia.is_working_day(day))

@@ -208,9 +208,11 @@ def _missing(
     there: dict[tuple[str, str], dict[str, str]] = {}
     for schema, table, column, kind in conn.execute(
         """
-        select table_schema, table_name, column_name, data_type
-        from information_schema.columns
-        where table_schema in ('raw', 'raw_history')
+        select n.nspname, c.relname, a.attname, format_type(a.atttypid, null)
+        from pg_namespace as n
+        join pg_class as c on c.relnamespace = n.oid and c.relkind in ('r', 'p')
+        join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        where n.nspname in ('raw', 'raw_history')
         """
     ):
         there.setdefault((schema, table), {})[column] = kind

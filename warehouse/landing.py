@@ -359,6 +359,19 @@ class Landing:
             )
         return Counts(deleted=marked.rowcount)
 
+    def refresh_statistics(self, written: int) -> None:
+        """ANALYZE the tables when `written` records are a noticeable part of them.
+
+        Autovacuum comes a minute later, and the dbt build of that minute would plan joins of empty tables.
+        """
+        names = [self._table.name, *(child.name for child in self._table.children)]
+        known = self._conn.execute(
+            "select max(reltuples) from pg_class where oid = to_regclass(%s)", [f"raw.{self._table.name}"]
+        ).fetchone()
+        if known and known[0] is not None and written > max(0, known[0]) * STATISTICS_AGE:
+            for name in names:
+                self._conn.execute(sql.SQL("analyze raw.{}").format(sql.Identifier(name)))
+
     def clear(self) -> None:
         """Remove every row, version and rejected record of this instance and entity. The archive stays."""
         names = [self._table.name, *(child.name for child in self._table.children)]

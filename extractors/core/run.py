@@ -249,6 +249,7 @@ class Load:
             there = self._reader.is_published()
             if there:
                 self._read(span, sweep=shown != "cursor")
+            self._landing.refresh_statistics(self._counters.rows_inserted + self._counters.rows_changed)
             cursor, covered = (self._cursor(started), started) if mode == "cursor" else (None, None)
             finish_run(
                 self._conn,

@@ -57,11 +57,11 @@ class AirflowApi:
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment has no business on 127.0.0.1
 
-    def wait_until_healthy(self, timeout_seconds: float = 180.0) -> None:
+    def wait_until_healthy(self, timeout_seconds: float = 300.0) -> None:
         """Wait for the API, the scheduler and the dag-processor. Raises AirflowApiError."""
         self._until(self._healthy, timeout_seconds, "Airflow did not become healthy")
 
-    def wait_for_dags(self, dag_ids: list[str], timeout_seconds: float = 180.0) -> None:
+    def wait_for_dags(self, dag_ids: list[str], timeout_seconds: float = 300.0) -> None:
         """Wait until all of them are known. Raises AirflowApiError, with the import errors when there are any."""
 
         def known() -> bool:

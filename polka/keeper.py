@@ -123,6 +123,9 @@ class Keeper:
             time.sleep(0.05)
         while members := self._members():
             for pid in members:
+                sys.stderr.write(
+                    f"killing {pid} {_name(pid)}: still there {self.stop_seconds:.0f} s after being asked\n"
+                )
                 _send(pid, signal.SIGKILL)
             time.sleep(0.05)
         self._wait_for_children()
@@ -176,6 +179,13 @@ def _stat(pid: int) -> list[str] | None:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200]
+    except OSError:
+        return "?"
 
 
 def _send(pid: int, number: signal.Signals) -> None:

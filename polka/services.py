@@ -16,7 +16,7 @@ from polka.keeper import boot_id, identity, session_members, start_ticks
 from warehouse.processes import dies_with_parent
 from warehouse.settings import PROJECT_ROOT
 
-STOP_SECONDS = 15.0
+STOP_SECONDS = 8.0  # Airflow's api-server often closes everything and then stays
 
 
 class ServiceFailed(RuntimeError):

@@ -37,7 +37,7 @@ from warehouse.embedded import EmbeddedServer, EmbeddedServerError, ensure_runni
 from warehouse.migrate import MigrationError
 from warehouse.settings import get_settings
 
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 120)  # a log file has room
 EXPECTED = (
     AirflowApiError,
     AirflowNotPrepared,

@@ -21,6 +21,7 @@ from warehouse.db import Connection, advisory_lock
 log = logging.getLogger(__name__)
 
 ARCHIVE_LEVEL = 1
+STATISTICS_AGE = 0.1  # share of the records that may be written before statistics are taken again
 TOMBSTONES_KEY = "polka.deleted"
 
 
@@ -364,6 +365,8 @@ class Landing:
 
         Autovacuum comes a minute later, and the dbt build of that minute would plan joins of empty tables.
         """
+        if not written:
+            return
         names = [self._table.name, *(child.name for child in self._table.children)]
         known = self._conn.execute(
             "select max(reltuples) from pg_class where oid = to_regclass(%s)", [f"raw.{self._table.name}"]

@@ -1,7 +1,8 @@
 """The process dies before any statement of a landing: running again leaves what an undisturbed run leaves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -13,6 +14,8 @@ from tests.support.small_onec import SmallOnec, order, order_line
 from warehouse.db import connect
 from warehouse.sources import SourceConfig
 
+# One look at the statistics and an ANALYZE of each table: whether they run depends on what is there already.
+STATISTICS_STATEMENTS = 3
 ORDERS = "Document_ЗаказКлиента"
 WINDOW = (datetime(2026, 2, 28, 21, tzinfo=UTC), datetime(2026, 3, 31, 21, tzinfo=UTC))
 
@@ -79,6 +82,15 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, statement: int | None) -> None:
     monkeypatch.setattr(run, "connect", connect_to_crash)
 
 
+def died(work: Callable[[], object]) -> bool:
+    """Whether `work` met the crash; it does not once the run is shorter than the countdown."""
+    try:
+        work()
+    except Crash:
+        return True
+    return False
+
+
 def first_state() -> list[dict[str, Any]]:
     return [order(number, lines=number % 3) for number in range(1, 8)]
 
@@ -131,12 +143,11 @@ def test_first_load(base: SmallOnec, warehouse: str, monkeypatch: pytest.MonkeyP
     statements = countdown.seen
     expected = landed(warehouse, "whole")
     assert len(expected[0]) == 7
-    assert statements > 15
-    for statement in range(statements):
+    for statement in count():
         name = f"crash_{statement}"
         crash_at(monkeypatch, statement)
-        with pytest.raises(Crash):
-            extract(source(name), "order", base.connection, database_url=warehouse)
+        if not died(lambda name=name: extract(source(name), "order", base.connection, database_url=warehouse)):
+            break
         # The lock's release is the only statement after the one that moves cursor and coverage.
         moved = watermark(warehouse, name)
         assert moved in ((0, 0), (1, 1))
@@ -145,6 +156,8 @@ def test_first_load(base: SmallOnec, warehouse: str, monkeypatch: pytest.MonkeyP
         crash_at(monkeypatch, None)
         extract(source(name), "order", base.connection, database_url=warehouse)
         assert landed(warehouse, name) == expected, f"died before statement {statement}"
+    assert statement > 15
+    assert abs(statement - statements) <= 2 * STATISTICS_STATEMENTS
 
 
 def test_changes_and_deletions(base: SmallOnec, warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,20 +175,20 @@ def test_changes_and_deletions(base: SmallOnec, warehouse: str, monkeypatch: pyt
     prepare("whole")
     crash_at(monkeypatch, None)
     read("whole")
-    statements = countdown.seen
     expected = landed(warehouse, "whole")
     assert [len(found) for found in expected[:5]] == [8, 9, 3, 2, 1]
-    for statement in range(statements):
+    for statement in count():
         name = f"crash_{statement}"
         prepare(name)
         crash_at(monkeypatch, statement)
-        with pytest.raises(Crash):
-            read(name)
+        if not died(lambda name=name: read(name)):
+            break
         crash_at(monkeypatch, None)
         read(name)
         assert landed(warehouse, name) == expected, f"died before statement {statement}"
-    reland("order", f"crash_{statements // 2}", warehouse)
-    assert landed(warehouse, f"crash_{statements // 2}") == expected
+    assert statement > 25
+    reland("order", "crash_20", warehouse)
+    assert landed(warehouse, "crash_20") == expected
 
 
 def test_reland_that_dies_changes_nothing(base: SmallOnec, warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,10 +199,10 @@ def test_reland_that_dies_changes_nothing(base: SmallOnec, warehouse: str, monke
     expected = landed(warehouse, "whole")
     crash_at(monkeypatch, None)
     reland("order", "whole", warehouse)
-    statements = countdown.seen
     assert landed(warehouse, "whole") == expected
-    for statement in range(statements):
+    for statement in count():
         crash_at(monkeypatch, statement)
-        with pytest.raises(Crash):
-            reland("order", "whole", warehouse)
+        if not died(lambda: reland("order", "whole", warehouse)):
+            break
         assert landed(warehouse, "whole") == expected
+    assert statement > 20

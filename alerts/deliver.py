@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 # By then the portal has certainly finished with a request that it did not answer.
 LOOK_AGAIN_SECONDS = SERVER_TIME_LIMIT_SECONDS + 30.0
+LONGEST_NAP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,8 @@ class _Courier:
             self.conn.commit()
             if not alive or not doubts or pause > patience_seconds:
                 break
-            log.info("%s rows are in doubt; looking them up in %.0f s", doubts, pause)
-            sleep(pause + 0.05)
-            patience_seconds -= pause + 0.05
+            log.info("%s rows are in doubt or with another sender; looking again", doubts)
+            patience_seconds -= _nap(pause, sleep)
         self.tally.in_doubt += doubts
         self.tally.needs_attention += attention
 
@@ -314,8 +314,7 @@ class _Courier:
             self.conn.commit()
             if not doubts or pause > patience_seconds:
                 break
-            sleep(pause + 0.05)
-            patience_seconds -= pause + 0.05
+            patience_seconds -= _nap(pause, sleep)
             ledger.flag_interrupted(self.conn, self.channel.name, reason("letter_in_doubt", self.language))
             self.conn.commit()
         self.tally.in_doubt += doubts
@@ -450,6 +449,13 @@ class _Courier:
         if message not in self.tally.problems:
             log.warning("%s", message)
             self.tally.problems.append(message)
+
+
+def _nap(pause: float, sleep: Callable[[float], None]) -> float:
+    """Sleep until a lease lapses, but look up early: another sender settles his rows long before."""
+    seconds = min(pause + 0.05, LONGEST_NAP_SECONDS)
+    sleep(seconds)
+    return seconds
 
 
 def _key(claim: Claim) -> Key:

@@ -79,18 +79,18 @@ class Renderer:
 
     # --- one row ---
 
-    def fact(self, row: FollowUp) -> str:
-        """What happened, at most 140 characters."""
+    def fact(self, row: FollowUp, *, named: bool = True) -> str:
+        """What happened, at most 140 characters; `named` False leaves out the names of a client's outlets."""
         if row.outlets_total <= 1 and row.outlets:
             return self.outlet_fact(row.outlets[0], row.as_of)
         names = [clean(outlet.name) for outlet in row.outlets if clean(outlet.name)]
-        for named in range(min(len(names), 6), -1, -1):
-            more = row.outlets_affected - named if named else 0
+        for shown in range(min(len(names), 6) if named else 0, -1, -1):
+            more = row.outlets_affected - shown if shown else 0
             text = self._text(
                 "fact_outlets",
                 row.as_of,
                 row=row,
-                named=names[:named],
+                named=names[:shown],
                 more=more,
             )
             if len(text) <= FACT_LIMIT:
@@ -99,7 +99,7 @@ class Renderer:
 
     def outlet_fact(self, outlet: OutletEvidence, as_of: date) -> str:
         """What happened at one outlet, at most 140 characters."""
-        missed = max(outlet.missed_cycles, len(outlet.missed_due_dates))
+        missed = _missed(outlet)
         if outlet.basis == "agreed":
             rhythm = wording.rhythm(outlet.weekdays, outlet.every_weeks, self.language)
             text = self._text("fact_agreed", as_of, outlet=outlet, rhythm=rhythm, missed=missed)
@@ -152,8 +152,10 @@ class Renderer:
         """One line per affected outlet of a client with several; without a count when they all fit."""
         if row.outlets_total <= 1:
             return []
-        lines = [f"{clean(outlet.name)}: {self.outlet_fact(outlet, row.as_of)}" for outlet in row.outlets[:limit]]
-        return lines
+        return [
+            self._text("outlet_line", row.as_of, name=clean(outlet.name), outlet=outlet, missed=_missed(outlet))
+            for outlet in row.outlets[:limit]
+        ]
 
     def data_line(self, row: FollowUp) -> str:
         """'Данные 1С на 06:10'."""
@@ -175,7 +177,7 @@ class Renderer:
         return self._text(
             "task_description",
             row.as_of,
-            fact=_no_bbcode(self.fact(row)),
+            fact=_no_bbcode(self.fact(row, named=False)),
             outlet_lines=[_no_bbcode(line) for line in lines],
             money_line=self.money_line(row),
             phone=_no_bbcode(phone) if phone else None,
@@ -240,7 +242,7 @@ class Renderer:
             "client": clean(row.client_name),
             "place": self.place(row),
             "phone": contacts.phone_of(row),
-            "fact": self.fact(row),
+            "fact": self.fact(row, named=False),
             "outlet_lines": lines,
             "money": wording.money(row.money_at_risk, self.language),
             "arithmetic": self.arithmetic(row),
@@ -268,10 +270,10 @@ class Renderer:
             "footer": footer,
             "columns": [
                 (self._labels["number"], "24", "right"),
-                (self._labels["client"], "210", "left"),
+                (self._labels["client"], "190", "left"),
                 (self._labels["fact"], "", "left"),
-                (self._labels["money"], "110", "right"),
-                (self._labels["ask"], "250", "left"),
+                (self._labels["money"], "92", "right"),
+                (self._labels["ask"], "230", "left"),
             ],
         }
         return Letter(
@@ -327,6 +329,10 @@ def _environment(language: Language, time_zone: str) -> Environment:
         quoted=lambda name: wording.quoted(clean(name), language),
     )
     return environment
+
+
+def _missed(outlet: OutletEvidence) -> int:
+    return max(outlet.missed_cycles, len(outlet.missed_due_dates))
 
 
 def _no_bbcode(text: str) -> str:

@@ -4,6 +4,7 @@ Everything from outside is written as text, never as a formula or a link.
 """
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -34,7 +35,7 @@ _TEXTS: dict[Language, dict[str, Any]] = {
         "shipping": "Ближайшая отгрузка",
         "unknown": "неизвестно",
         "dearest": "Самые крупные суммы",
-        "list": ("№", "Клиент", "Точка", "Телефон", "Причина", "Что случилось", "Под риском, ₽", "Как посчитано",
+        "list": ("№", "Клиент", "Точка", "Телефон", "Причина", "Что случилось", "Под риском, ₽",
                  "Что сделать", "Последний заказ", "Итог", "Комментарий", "Код записи"),
         "points": ("№", "Клиент", "Точка", "Формат", "Адрес", "Телефон", "Что случилось", "Последний заказ",
                    "Номер заказа", "Ждали", "Пропущено", "Обычный заказ, ₽", "Позиций", "Под риском, ₽"),
@@ -62,7 +63,7 @@ _TEXTS: dict[Language, dict[str, Any]] = {
         "shipping": "Next shipping",
         "unknown": "unknown",
         "dearest": "The largest amounts",
-        "list": ("#", "Client", "Outlet", "Phone", "Reason", "What happened", "At risk, ₽", "How it was counted",
+        "list": ("#", "Client", "Outlet", "Phone", "Reason", "What happened", "At risk, ₽",
                  "What to do", "Last order", "Outcome", "Comment", "Row code"),
         "points": ("#", "Client", "Outlet", "Format", "Address", "Phone", "What happened", "Last order",
                    "Order number", "Expected", "Missed", "Usual order, ₽", "Items", "At risk, ₽"),
@@ -90,6 +91,7 @@ class _Formats:
     strong: Format
     number: Format
     money: Format
+    money_left: Format
     money_total: Format
     day: Format
     input: Format
@@ -136,8 +138,9 @@ def _formats(book: xlsxwriter.Workbook) -> _Formats:
         ),
         text=book.add_format({**cell, "text_wrap": True}),
         strong=book.add_format({**cell, "text_wrap": True, "bold": True}),
-        number=book.add_format({**cell, "num_format": "0", "align": "right"}),
-        money=book.add_format({**cell, "num_format": "#,##0", "align": "right", "bold": True}),
+        number=book.add_format({**cell, "num_format": "0", "align": "left"}),
+        money=book.add_format({**cell, "num_format": "#,##0", "align": "right", "bold": True, "indent": 1}),
+        money_left=book.add_format({**cell, "num_format": "#,##0", "align": "left", "bold": True}),
         money_total=book.add_format(
             {**cell, "num_format": "#,##0", "align": "right", "bold": True, "bg_color": "#E8EEF4"}
         ),
@@ -156,9 +159,9 @@ def _summary(
     formats: _Formats,
 ) -> None:
     sheet.hide_gridlines(2)
-    sheet.set_column(0, 0, 30)
-    sheet.set_column(1, 1, 44)
-    sheet.set_column(2, 2, 16)
+    widths = (34, 58, 14)
+    for column, width in enumerate(widths):
+        sheet.set_column(column, column, width)
     if not rows:
         return
     first = rows[0]
@@ -185,7 +188,7 @@ def _summary(
     for line, (label, value) in enumerate(facts, 2):
         sheet.write_string(line, 0, label, formats.text)
         if isinstance(value, Decimal):
-            sheet.write_number(line, 1, float(value), formats.money)
+            sheet.write_number(line, 1, float(value), formats.money_left)
         elif isinstance(value, int):
             sheet.write_number(line, 1, value, formats.number)
         else:
@@ -193,9 +196,11 @@ def _summary(
     line = len(facts) + 3
     sheet.write_string(line, 0, texts["dearest"], formats.title)
     for offset, row in enumerate(sorted(rows, key=lambda row: -row.money_at_risk)[:5], 1):
-        _text(sheet, line + offset, 0, clean(row.client_name), formats.text)
-        _text(sheet, line + offset, 1, renderer.fact(row), formats.text)
+        written = (clean(row.client_name), renderer.fact(row))
+        for column, text in enumerate(written):
+            _text(sheet, line + offset, column, text, formats.text)
         sheet.write_number(line + offset, 2, float(row.money_at_risk), formats.money)
+        sheet.set_row(line + offset, _height(list(zip(written, widths, strict=False))))
     _print_setup(sheet, texts, landscape=False)
 
 
@@ -207,36 +212,38 @@ def _list(
     texts: dict[str, Any],
     formats: _Formats,
 ) -> None:
-    widths = (5, 28, 30, 17, 18, 44, 13, 17, 46, 13, 18, 28, 34)
+    widths = (4, 24, 24, 17, 15, 38, 12, 42, 12, 18, 24, 34)
     _head(sheet, texts["list"], widths, formats, rows=len(rows))
-    sheet.set_column(12, 12, 34, None, {"hidden": True})
+    sheet.set_column(11, 11, 34, None, {"hidden": True})
     for line, row in enumerate(rows, 1):
         little = f" ({texts['little'].lower()})" if row.little_history else ""
-        last = max((outlet.last_ordered_on for outlet in row.outlets if outlet.last_ordered_on), default=None)
-        sheet.write_number(line, 0, line, formats.number)
-        _text(sheet, line, 1, clean(row.client_name), formats.strong)
-        _text(sheet, line, 2, renderer.place(row), formats.text)
-        _text(sheet, line, 3, contacts.phone_of(row) or "", formats.text)
         reasons = ", ".join(texts["reasons"].get(reason, reason) for reason in row.reasons)
-        _text(sheet, line, 4, reasons + little, formats.text)
-        _text(sheet, line, 5, renderer.fact(row), formats.text)
+        last = max((outlet.last_ordered_on for outlet in row.outlets if outlet.last_ordered_on), default=None)
+        written = {
+            1: clean(row.client_name),
+            2: renderer.place(row),
+            3: contacts.phone_of(row) or "",
+            4: reasons + little,
+            5: renderer.fact(row),
+            7: renderer.ask(row),
+        }
+        sheet.write_number(line, 0, line, formats.number)
+        for column, value in written.items():
+            _text(sheet, line, column, value, formats.strong if column == 1 else formats.text)
         sheet.write_number(line, 6, float(row.money_at_risk), formats.money)
-        _text(sheet, line, 7, renderer.arithmetic(row) or "", formats.text)
-        _text(sheet, line, 8, renderer.ask(row), formats.text)
-        _day(sheet, line, 9, last, formats)
+        _day(sheet, line, 8, last, formats)
+        sheet.write_blank(line, 9, None, formats.input)
         sheet.write_blank(line, 10, None, formats.input)
-        sheet.write_blank(line, 11, None, formats.input)
-        _text(sheet, line, 12, row.followup_id, formats.text)
-        longest = max(len(renderer.ask(row)) / 50, len(renderer.fact(row)) / 46, len(renderer.place(row)) / 30)
-        sheet.set_row(line, 13.5 * (int(longest) + 1) + 4)
+        _text(sheet, line, 11, row.followup_id, formats.text)
+        sheet.set_row(line, _height([(value, widths[column]) for column, value in written.items()]))
     if rows:
         last_line = len(rows)
         title, hint = texts["outcome_hint"]
         sheet.data_validation(
             1,
-            10,
+            9,
             last_line,
-            10,
+            9,
             {
                 "validate": "list",
                 "source": list(texts["outcomes"]),
@@ -249,7 +256,7 @@ def _list(
         formula = f"=SUBTOTAL(109,G2:G{last_line + 1})"
         sheet.write_formula(last_line + 1, 6, formula, formats.money_total, float(_total(rows)))
     _print_setup(sheet, texts, landscape=True)
-    sheet.print_area(0, 0, len(rows) + 1, 11)
+    sheet.print_area(0, 0, len(rows) + 1, 10)
 
 
 def _points(
@@ -261,31 +268,28 @@ def _points(
     formats: _Formats,
 ) -> None:
     outlets = [(number, row, outlet) for number, row in enumerate(rows, 1) for outlet in row.outlets]
-    widths = (5, 28, 28, 16, 30, 17, 44, 13, 16, 12, 11, 13, 9, 13)
+    widths = (4, 24, 24, 15, 28, 17, 38, 12, 13, 12, 12, 12, 9, 12)
     _head(sheet, texts["points"], widths, formats, rows=len(outlets))
     for line, (number, row, outlet) in enumerate(outlets, 1):
+        written = {
+            1: clean(row.client_name),
+            2: clean(outlet.name),
+            3: clean(outlet.format),
+            4: clean(outlet.address),
+            5: contacts.phones.get(outlet.outlet_id, ""),
+            6: renderer.outlet_fact(outlet, row.as_of),
+            8: clean(outlet.last_order_number),
+        }
         sheet.write_number(line, 0, number, formats.number)
-        _text(sheet, line, 1, clean(row.client_name), formats.text)
-        _text(sheet, line, 2, clean(outlet.name), formats.strong)
-        _text(sheet, line, 3, clean(outlet.format), formats.text)
-        _text(sheet, line, 4, clean(outlet.address), formats.text)
-        _text(sheet, line, 5, contacts.phones.get(outlet.outlet_id, ""), formats.text)
-        _text(sheet, line, 6, renderer.outlet_fact(outlet, row.as_of), formats.text)
+        for column, value in written.items():
+            _text(sheet, line, column, value, formats.strong if column == 2 else formats.text)
         _day(sheet, line, 7, outlet.last_ordered_on, formats)
-        _text(sheet, line, 8, clean(outlet.last_order_number), formats.text)
         _day(sheet, line, 9, outlet.due_on, formats)
         sheet.write_number(line, 10, outlet.missed_cycles, formats.number)
-        if outlet.median_amount is None:
-            sheet.write_blank(line, 11, None, formats.money)
-        else:
-            sheet.write_number(line, 11, float(outlet.median_amount), formats.money)
-        if outlet.usual_positions is None:
-            sheet.write_blank(line, 12, None, formats.number)
-        else:
-            sheet.write_number(line, 12, outlet.usual_positions, formats.number)
+        _number(sheet, line, 11, outlet.median_amount, formats.money)
+        _number(sheet, line, 12, outlet.usual_positions, formats.number)
         sheet.write_number(line, 13, float(outlet.money_at_risk), formats.money)
-        longest = max(len(renderer.outlet_fact(outlet, row.as_of)) / 46, len(clean(outlet.address)) / 30)
-        sheet.set_row(line, 13.5 * (int(longest) + 1) + 4)
+        sheet.set_row(line, _height([(value, widths[column]) for column, value in written.items()]))
     _print_setup(sheet, texts, landscape=True)
 
 
@@ -297,8 +301,10 @@ def _quality(
     texts: dict[str, Any],
     formats: _Formats,
 ) -> None:
-    sheet.set_column(0, 0, 46)
-    sheet.set_column(1, 1, 60)
+    sheet.hide_gridlines(2)
+    widths = (40, 56)
+    for column, width in enumerate(widths):
+        sheet.set_column(column, column, width)
     labels = STATUS_LABELS[renderer.language]
     known = [status for status in labels if quality.statuses.get(status)]
     others = sorted(status for status in quality.statuses if status not in labels)
@@ -316,6 +322,7 @@ def _quality(
     for offset, branch in enumerate(quality.held, 1):
         _text(sheet, line + offset, 0, clean(branch.name), formats.text)
         _text(sheet, line + offset, 1, branch.reason, formats.text)
+        sheet.set_row(line + offset, _height([(clean(branch.name), widths[0]), (branch.reason, widths[1])]))
     _print_setup(sheet, texts, landscape=False)
 
 
@@ -340,6 +347,19 @@ def _print_setup(sheet: Worksheet, texts: dict[str, Any], *, landscape: bool) ->
 
 def _text(sheet: Worksheet, line: int, column: int, value: str, fmt: Format) -> None:
     sheet.write_string(line, column, value[:_CELL_LIMIT], fmt)
+
+
+def _number(sheet: Worksheet, line: int, column: int, value: Decimal | int | None, fmt: Format) -> None:
+    if value is None:
+        sheet.write_blank(line, column, None, fmt)
+    else:
+        sheet.write_number(line, column, float(value), fmt)
+
+
+def _height(texts: Sequence[tuple[str, int]]) -> float:
+    """Points that the tallest wrapped text needs: a spreadsheet does not grow rows that it did not write itself."""
+    lines = max((math.ceil(1.15 * len(text) / width) for text, width in texts), default=1)
+    return 13.0 * max(lines, 1) + 4.0
 
 
 def _day(sheet: Worksheet, line: int, column: int, value: date | None, formats: _Formats) -> None:

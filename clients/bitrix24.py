@@ -120,17 +120,19 @@ class Bitrix24Client:
         attempts: int = 4,
         longest_pause: float = 20.0,
         limiter: RequestLimiter | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         """`connection.url` is the webhook: https://portal/rest/<user>/<code>/, or the portal with `password` as
-        code and `login` as user id. A portal that asks for a pause over `longest_pause` seconds is left alone
-        (BlockedForLong). Raises Fatal for an address that is no webhook.
+        code and `login` as user id. `extra` may raise the limits of the tariff: `requests_per_second` and `burst`
+        (2 and 50; Enterprise has 5 and 250). A portal that asks for a pause over `longest_pause` seconds is left
+        alone (BlockedForLong). Raises Fatal for an address that is no webhook.
         """
+        sleep = sleep or time.sleep
         base, self.user_id, code = _webhook(connection)
         self._base = base
         self._attempts = attempts
         self._longest_pause = longest_pause
-        self._limiter = limiter or RequestLimiter(sleep=sleep)
+        self._limiter = limiter or RequestLimiter(*_limits(connection.extra), sleep=sleep)
         self._sleep = sleep
         self._http = HttpSession(timeout=timeout, secrets=[code])
         self._resets_at: dict[str, float] = {}
@@ -226,6 +228,13 @@ def _webhook(connection: Connection) -> tuple[str, str, str]:
     if parts.scheme not in ("http", "https") or not parts.netloc or not found:
         raise Fatal("the Bitrix24 address must be an incoming webhook: https://portal/rest/<user id>/<code>/")
     return f"{parts.scheme}://{parts.netloc}{path}/", found[1], found[2]
+
+
+def _limits(extra: Mapping[str, str]) -> tuple[float, float]:
+    try:
+        return float(extra.get("requests_per_second", 2.0)), float(extra.get("burst", 50.0))
+    except ValueError:
+        raise Fatal("requests_per_second and burst of the Bitrix24 connection must be numbers") from None
 
 
 def _json(response: Response) -> dict[str, Any] | None:

@@ -81,7 +81,7 @@ class SmtpClient:
         return reply.decode("utf-8", "replace")[:200]
 
     def _open(self) -> smtplib.SMTP:
-        context = ssl.create_default_context()
+        context = None if self._security == "none" else ssl.create_default_context()
         try:
             if self._security == "ssl":
                 server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=context)

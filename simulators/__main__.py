@@ -1,4 +1,4 @@
-"""`python -m simulators serve|judge`: the simulated systems, and the comparison of what came out with what was planted."""
+"""`python -m simulators serve|judge`: the simulated systems, and what came out against what was planted."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ def serve(
     asyncio.run(
         run(
             Options(
-                world=world.value,  # type: ignore[arg-type]
+                world=world.value,
                 state_dir=state_dir,
                 as_of=_day(as_of),
                 anchor=_day(anchor),

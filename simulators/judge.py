@@ -10,14 +10,16 @@ from decimal import Decimal
 from email import message_from_bytes
 from email.policy import default as default_policy
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 # What is compared of every missed order, beside who it is.
 _DETAILS = ("basis", "last_ordered_on", "due_on", "missed_cycles", "median_amount", "money_at_risk")
 _MONEY = {"median_amount", "money_at_risk"}
+_MONEY_OF = {"debt_adjustment": sql.SQL("line.amount")}
 
 
 @dataclass
@@ -164,33 +166,31 @@ def _message_ids(state_dir: Path) -> Iterable[str]:
 def _judge_replay(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]], manifest: dict[str, Any]) -> None:
     """Every line of the file landed once, in the table of its class, and nothing was rejected."""
     for entity, expected in manifest["landing"].items():
-        row = conn.execute(_LANDED[entity]).fetchone()
-        assert row is not None
+        row = _one(conn, _landed(entity))
         verdict.compare(f"raw: {entity} documents", expected["documents"], row["documents"])
         verdict.compare(f"raw: {entity} lines", expected["lines"], row["lines"])
         verdict.compare(f"raw: {entity} money", Decimal(expected["money"]), row["money"])
-    rejected = conn.execute("select count(*) as n from raw.rejected_record").fetchone()
-    assert rejected is not None
-    verdict.compare("rejected records", 0, rejected["n"])
+    verdict.compare("rejected records", 0, _one(conn, "select count(*) as n from raw.rejected_record")["n"])
 
 
-def _landed(entity: str, money: str) -> str:
-    return f"""
+def _one(conn: psycopg.Connection[dict[str, Any]], query: LiteralString | sql.Composed) -> dict[str, Any]:
+    row = conn.execute(query).fetchone()
+    if row is None:
+        raise LookupError("an aggregate gave no row")
+    return row
+
+
+def _landed(entity: str) -> sql.Composed:
+    return sql.SQL(
+        """
         select count(distinct (line.instance, line.record_id)) as documents, count(*) as lines,
                coalesce(sum({money}), 0) as money
-        from raw.onec_{entity}_line as line
-        join raw.onec_{entity} as document using (instance, record_id)
+        from raw.{lines} as line
+        join raw.{documents} as document using (instance, record_id)
         where document.deleted_at is null
-    """  # noqa: S608 - built from the constants below
-
-
-_LANDED = {
-    entity: _landed(entity, money)
-    for entity, money in {
-        "order": "line.quantity * line.price",
-        "shipment": "line.quantity * line.price",
-        "return": "line.quantity * line.price",
-        "stock_write_off": "line.quantity * line.price",
-        "debt_adjustment": "line.amount",
-    }.items()
-}
+        """
+    ).format(
+        money=_MONEY_OF.get(entity, sql.SQL("line.quantity * line.price")),
+        lines=sql.Identifier(f"onec_{entity}_line"),
+        documents=sql.Identifier(f"onec_{entity}"),
+    )

@@ -20,7 +20,7 @@ class MailSink:
         folder.mkdir(parents=True, exist_ok=True)
         self._count = len(list(folder.glob("*.eml")))
 
-    async def handle_MAIL(  # noqa: N802
+    async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if not _ADDRESS.match(address):
@@ -29,7 +29,7 @@ class MailSink:
         envelope.mail_options.extend(options)
         return "250 2.1.0 OK"
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if not _ADDRESS.match(address):
@@ -40,7 +40,7 @@ class MailSink:
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.content
         raw = content if isinstance(content, bytes) else str(content).encode()
         message = message_from_bytes(raw, policy=default_policy)

@@ -64,8 +64,9 @@ def entry(root: str, entity_set: EntitySet, row: Row, record: dict[str, Any], *,
     spaces = f" {NAMESPACES} xml:base={quoteattr(root + '/')}" if outer else ""
     return (
         f"<entry{spaces}><id>{escape(root)}/{path}</id>"
-        f'<category term="StandardODATA.{name}" scheme="{_SCHEME}"/><title type="text"/><updated>2000-01-01T00:00:00</updated>'
-        f'<author/><summary/>{links}<link rel="edit" href={quoteattr(path)} title="edit-link"/>'
+        f'<category term="StandardODATA.{name}" scheme="{_SCHEME}"/><title type="text"/>'
+        f"<updated>2000-01-01T00:00:00</updated><author/><summary/>{links}"
+        f'<link rel="edit" href={quoteattr(path)} title="edit-link"/>'
         f'<content type="application/xml"><m:properties>{_properties(record, name, entity_set.schema.fields)}'
         "</m:properties></content></entry>"
     )

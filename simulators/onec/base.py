@@ -112,7 +112,7 @@ class EntitySet:
             raise ValueError(f"{schema.name} has no fields {unknown}")
         self.constants = {f.name: EMPTY_JSON[f.kind] for f in schema.fields} | dict(constants or {})
         self.layouts = {layout.table.name: layout for layout in lines}
-        self.rows: list[Row] = []
+        self._rows: list[Row] | Iterable[Row] = []
         self._position = {name: i for i, name in enumerate(self.varying)}
         self._by_key: dict[str, Row] | None = None
 
@@ -120,9 +120,16 @@ class EntitySet:
     def name(self) -> str:
         return self.schema.name
 
+    @property
+    def rows(self) -> list[Row]:
+        """All records; built when they are first asked for."""
+        if not isinstance(self._rows, list):
+            self._rows = list(self._rows)
+        return self._rows
+
     def replace_rows(self, rows: Iterable[Row]) -> None:
-        """Swap the whole content, as seen by the next request."""
-        self.rows = list(rows)
+        """Swap the whole content, as seen by the next request. A generator is run when somebody reads."""
+        self._rows = rows
         self._by_key = None
 
     def text(self, row: Row, name: str) -> str:

@@ -76,7 +76,8 @@ def metadata(schemas: Iterable[SetSchema]) -> str:
                 mode = '<Parameter Name="PostingModeOperational" Type="Edm.Boolean"/>\n' if action == "Post" else ""
                 functions.append(
                     f'<FunctionImport Name="{action}" IsBindable="true" IsSideEffecting="true">\n'
-                    f'<Parameter Name="bindingParameter" Type="StandardODATA.{schema.name}"/>\n{mode}</FunctionImport>\n'
+                    f'<Parameter Name="bindingParameter" Type="StandardODATA.{schema.name}"/>\n'
+                    f"{mode}</FunctionImport>\n"
                 )
     container = '<EntityContainer Name="EnterpriseV8" m:IsDefaultEntityContainer="true">\n'
     return "".join(

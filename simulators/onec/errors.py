@@ -51,8 +51,8 @@ def no_rights(name: str) -> ODataFailure:
 
 
 def incomparable() -> ODataFailure:
-    text = "Неверные параметры в операции сравнения. Нельзя сравнивать поля неограниченной длины и поля несовместимых типов."
-    return ODataFailure(500, -1, "{(3, 23)}: " + text)
+    what = "Нельзя сравнивать поля неограниченной длины и поля несовместимых типов."
+    return ODataFailure(500, -1, "{(3, 23)}: Неверные параметры в операции сравнения. " + what)
 
 
 def render(failure: ODataFailure, *, as_json: bool, bom: bool = False) -> Response:
@@ -62,7 +62,8 @@ def render(failure: ODataFailure, *, as_json: bool, bom: bool = False) -> Respon
         body = (b"\xef\xbb\xbf" if bom else b"") + orjson.dumps(payload)
         return Response(body, failure.status, media_type="application/json;odata=minimalmetadata;charset=utf-8")
     xml = (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<m:error xmlns:m="{METADATA_NS}">\n\t<m:code>{failure.code}</m:code>\n'
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<m:error xmlns:m="{METADATA_NS}">\n'
+        f"\t<m:code>{failure.code}</m:code>\n"
         f'\t<m:message xml:lang="ru">{escape(failure.message)}</m:message>\n</m:error>'
     )
     return Response(xml.encode(), failure.status, media_type="application/xml;charset=utf-8")

@@ -21,7 +21,7 @@ FaultKind = Literal[
 
 @dataclass
 class Fault:
-    """Hits requests whose decoded URL contains `match`: skips the first `after` of them, then hits `times` (None: all)."""
+    """Hits requests whose decoded URL contains `match`: skips the first `after`, then hits `times` (None: all)."""
 
     kind: FaultKind
     match: str = ""

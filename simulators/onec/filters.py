@@ -11,7 +11,7 @@ from typing import Any
 
 from simulators.onec.base import EntitySet, Row, Scalar
 from simulators.onec.errors import bad_guid, bad_option, incomparable, unknown_method, unknown_segment
-from simulators.onec.schema import EMPTY_GUID, Field, Kind
+from simulators.onec.schema import Field, Kind
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<guid>guid'[^']*')|(?P<datetime>datetime'[^']*')|(?P<string>'(?:[^']|'')*')"
@@ -27,11 +27,12 @@ Evaluate = Callable[[Source], Scalar]
 
 @dataclass(frozen=True)
 class Typed:
-    """A compiled expression and its kind; `guid` and `typed_guid` literals are told apart from fields by `literal`."""
+    """A compiled expression and its kind. `type_of` gives the type of a composite field's value or of a cast."""
 
     evaluate: Evaluate
     kind: str
     literal: bool = False
+    type_of: Evaluate | None = None
 
 
 def compile_filter(entity_set: EntitySet, text: str) -> Callable[[Row], bool]:
@@ -242,7 +243,8 @@ def _header_field(entity_set: EntitySet, name: str) -> Typed:
     column = entity_set.schema.by_name[name]
     if column.kind == "fixed":  # comparisons of fixed strings ignore the padding
         return Typed(lambda source: str(read(source)).rstrip(), "string")  # type: ignore[arg-type]
-    return Typed(read, _KINDS[column.kind])  # type: ignore[arg-type]
+    type_of = entity_set.reader(f"{name}_Type") if column.kind == "composite" else None
+    return Typed(read, _KINDS[column.kind], type_of=type_of)  # type: ignore[arg-type]
 
 
 def _line_field(variable: str, fields: dict[str, Field], name: str) -> Typed:
@@ -252,8 +254,7 @@ def _line_field(variable: str, fields: dict[str, Field], name: str) -> Typed:
     kind = _KINDS[column.kind]
 
     def evaluate(source: Source) -> Scalar:
-        assert isinstance(source, Mapping)
-        value = source[variable][name]
+        value = source[variable][name]  # type: ignore[index]
         return Decimal(str(value)) if kind == "number" else value
 
     return Typed(evaluate, kind)
@@ -284,7 +285,11 @@ def _compare(operator: str, left: Typed, right: Typed) -> Typed:
     if "null" not in kinds and kinds != {"composite", "typed guid"} and len(kinds) > 1:
         raise incomparable()
 
+    types = [side.type_of for side in (left, right) if side.type_of is not None]
+
     def holds(source: Source) -> bool:
+        if len(types) == 2 and types[0](source) != types[1](source):
+            return operator == "ne"
         x, y = a(source), b(source)
         if operator == "eq":
             return x == y
@@ -309,8 +314,8 @@ def _arithmetic(operator: str, left: Typed, right: Typed) -> Typed:
 
     def evaluate(source: Source) -> Scalar:
         x, y = left.evaluate(source), right.evaluate(source)
-        assert isinstance(x, Decimal)
-        assert isinstance(y, Decimal)
+        if not isinstance(x, Decimal) or not isinstance(y, Decimal):
+            return None
         if operator == "add":
             return x + y
         if operator == "sub":
@@ -351,7 +356,7 @@ def _cast(arguments: list[Typed]) -> Typed:
     if not type_name.literal or type_name.kind != "string":
         raise bad_option("$filter")
     if value.kind == "guid" and value.literal:
-        return Typed(value.evaluate, "typed guid", literal=True)
+        return Typed(value.evaluate, "typed guid", literal=True, type_of=_type_name(type_name))
     return Typed(lambda source: str(value.evaluate(source)), "string")
 
 
@@ -359,8 +364,12 @@ def _isof(arguments: list[Typed]) -> Typed:
     value, type_name = arguments
     if value.kind != "composite" or not type_name.literal:
         raise bad_option("$filter")
-    # The simulated composites hold one type of document each; an unfilled one is of no type.
-    return Typed(lambda source: value.evaluate(source) not in {"", EMPTY_GUID}, "boolean")
+    held, wanted = value.type_of, _type_name(type_name)
+    return Typed(lambda source: held is not None and held(source) == wanted(source), "boolean")
+
+
+def _type_name(expression: Typed) -> Evaluate:
+    return lambda source: f"StandardODATA.{str(expression.evaluate(source)).removeprefix('StandardODATA.')}"
 
 
 def _concat(arguments: list[Typed]) -> Typed:

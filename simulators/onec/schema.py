@@ -89,7 +89,7 @@ class SetSchema:
 
 
 def _fields(text: str) -> tuple[Field, ...]:
-    """Parse `Имя:kind` words; `Имя_Key>Catalog_X` is a reference, `Имя?` a composite with its type, `Имя:fixed12` padded."""
+    """Parse words: `Имя:kind`, reference `Имя_Key>Catalog_X`, composite with its type `Имя?`, padded `Имя:fixed12`."""
     result: list[Field] = []
     for word in text.split():
         if ">" in word:
@@ -128,7 +128,7 @@ def _table(name: str, text: str) -> Table:
 
 
 def _catalog(name: str, text: str, *tables: Table) -> SetSchema:
-    return SetSchema(f"Catalog_{name}", _REF + (Field("Description", "string"),) + _fields(text) + _PREDEFINED, tables)
+    return SetSchema(f"Catalog_{name}", (*_REF, Field("Description", "string"), *_fields(text), *_PREDEFINED), tables)
 
 
 def _document(name: str, text: str, *tables: Table) -> SetSchema:
@@ -160,7 +160,8 @@ _TRADE = (
 UT11: tuple[SetSchema, ...] = (
     _catalog(
         "Организации",
-        "Code НаименованиеПолное НаименованиеСокращенное ИНН КПП ОГРН ЮрФизЛицо:e Префикс:fixed4 ОбособленноеПодразделение:b",
+        "Code НаименованиеПолное НаименованиеСокращенное ИНН КПП ОГРН ЮрФизЛицо:e Префикс:fixed4"
+        " ОбособленноеПодразделение:b",
     ),
     _catalog("БизнесРегионы", "Parent_Key>Catalog_БизнесРегионы"),
     _catalog(
@@ -171,7 +172,8 @@ UT11: tuple[SetSchema, ...] = (
     _catalog(
         "Партнеры",
         "Code:fixed12 Parent_Key>Catalog_Партнеры НаименованиеПолное БизнесРегион_Key>Catalog_БизнесРегионы"
-        " ОсновнойМенеджер_Key>Catalog_Пользователи ГруппаДоступа_Key ДатаРегистрации:d ЮрФизЛицо:e Клиент:b Поставщик:b"
+        " ОсновнойМенеджер_Key>Catalog_Пользователи ГруппаДоступа_Key ДатаРегистрации:d ЮрФизЛицо:e Клиент:b"
+        " Поставщик:b"
         " Конкурент:b ПрочиеОтношения:b ОбслуживаетсяТорговымиПредставителями:b Комментарий"
         " Полка_ФорматТочки Полка_Канал Полка_ДатаЗакрытия:d",
         _table("КонтактнаяИнформация", _CONTACTS),
@@ -179,21 +181,24 @@ UT11: tuple[SetSchema, ...] = (
     ),
     _catalog(
         "Контрагенты",
-        "НаименованиеПолное ЮрФизЛицо:e ИНН КПП Партнер_Key>Catalog_Партнеры ГоловнойКонтрагент_Key>Catalog_Контрагенты"
-        " ОбособленноеПодразделение:b СтранаРегистрации_Key КодПоОКПО РегистрационныйНомер ДополнительнаяИнформация",
+        "НаименованиеПолное ЮрФизЛицо:e ИНН КПП Партнер_Key>Catalog_Партнеры"
+        " ГоловнойКонтрагент_Key>Catalog_Контрагенты ОбособленноеПодразделение:b СтранаРегистрации_Key КодПоОКПО"
+        " РегистрационныйНомер ДополнительнаяИнформация",
         _table("КонтактнаяИнформация", _CONTACTS),
     ),
     _catalog(
         "СоглашенияСКлиентами",
-        "Номер Дата:d Партнер_Key>Catalog_Партнеры Контрагент_Key>Catalog_Контрагенты Организация_Key>Catalog_Организации"
-        " Менеджер_Key>Catalog_Пользователи Статус:e Согласован:b ДатаНачалаДействия:d ДатаОкончанияДействия:d"
+        "Номер Дата:d Партнер_Key>Catalog_Партнеры Контрагент_Key>Catalog_Контрагенты"
+        " Организация_Key>Catalog_Организации Менеджер_Key>Catalog_Пользователи Статус:e Согласован:b"
+        " ДатаНачалаДействия:d ДатаОкончанияДействия:d"
         " ВидЦен_Key>Catalog_ВидыЦен Валюта_Key>Catalog_Валюты Типовое:b ПорядокРасчетов:e ПроцентРучнойСкидки:n"
         " Полка_ЗаказРазВНедель:n Полка_ДниЗаказа",
     ),
     _catalog("Марки", "Производитель_Key"),
     _catalog(
         "Номенклатура",
-        "Code:fixed12 Parent_Key>Catalog_Номенклатура IsFolder:b НаименованиеПолное Артикул Марка_Key>Catalog_Марки"
+        "Code:fixed12 Parent_Key>Catalog_Номенклатура IsFolder:b НаименованиеПолное Артикул"
+        " Марка_Key>Catalog_Марки"
         " ЕдиницаИзмерения_Key>Catalog_УпаковкиЕдиницыИзмерения ТипНоменклатуры:e ВидНоменклатуры_Key"
         " СтавкаНДС_Key>Catalog_СтавкиНДС ВесИспользовать:b ВесЧислитель:n ВесЗнаменатель:n СрокГодности:i"
         " ЦеноваяГруппа_Key ТоварнаяКатегория_Key Производитель_Key Качество:e КодДляПоиска",

@@ -211,7 +211,8 @@ class OnecServer:
             text = edmx.metadata(self.base.sets[name].schema for name in names)
             return Response(text.encode(), media_type="application/xml;charset=utf-8")
         match = _KEYED.match(path)
-        assert match is not None
+        if match is None:
+            raise errors.unknown_segment(path)
         entity_set = self._find_set(match["set"])
         if match["key"] is not None:
             return self._single(root, entity_set, match["key"], match["rest"], query)
@@ -281,7 +282,7 @@ class OnecServer:
             if direction not in ([], ["asc"], ["desc"]):
                 raise errors.bad_option("$orderby")
             readers = self._order_readers(entity_set, name)
-            result.sort(key=lambda row: [_sortable(read(row)) for read in readers], reverse=direction == ["desc"])  # noqa: B023
+            result.sort(key=lambda row: [_sortable(read(row)) for read in readers], reverse=direction == ["desc"])
         return result
 
     def _order_readers(self, entity_set: EntitySet, name: str) -> list[Callable[[Row], Any]]:
@@ -400,9 +401,11 @@ class OnecServer:
             for column in selection.columns:
                 if column.kind == "ref":
                     result[column.name + _PRESENTATION] = self._presentation(column, whole[column.name])
-        for name, chosen in selection.tables.items():
-            table = entity_set.schema.table(name)
-            assert table is not None
+        for table in entity_set.schema.tables:
+            name = table.name
+            if name not in selection.tables:
+                continue
+            chosen = selection.tables[name]
             columns = [c for c in table.fields if chosen is None or c.name in chosen]
             lines = []
             for line in whole[name]:

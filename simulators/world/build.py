@@ -158,9 +158,10 @@ class World:
     The same seed and anchor give the same world. `onec.base_on(world, day)` serves it as one morning knows it.
     """
 
-    def __init__(self, seed: int, anchor: date) -> None:
+    def __init__(self, seed: int, anchor: date, *, outlets: int = OUTLETS) -> None:
         self.seed = seed
         self.anchor = anchor
+        self._size = outlets
         self._rng = Random(f"polka:{seed}:{anchor}")
         self.planner = Planner(self._rng, anchor)
         self.organisations = [self.guid("organisation", n) for n in range(len(names.ORGANISATIONS))]
@@ -209,7 +210,7 @@ class World:
     def _clients(self) -> list[Client]:
         rng = self._rng
         formats = [row for row in FORMATS for _ in range(row[2])]
-        singles = OUTLETS - sum(CHAIN_SIZES)
+        singles = self._size - sum(CHAIN_SIZES)
         chain_formats = [row for row in formats if row[0] in {"магазин у дома", "минимаркет", "супермаркет", "кафе"}]
         rng.shuffle(chain_formats)
         chained = sorted(chain_formats[: sum(CHAIN_SIZES)], key=lambda row: row[0])
@@ -239,7 +240,7 @@ class World:
         for count, part in CAST:
             plans += [plan for plan in (part(planner) for _ in range(count)) if plan is not None]
         plans += [plan for plan in (later_stop(planner) for _ in range(LATER_STOPS)) if plan is not None]
-        while len(plans) < OUTLETS - 7:
+        while len(plans) < self._size - 7:
             plans.append(planner.regular_agreed() if self._rng.random() < 0.45 else planner.regular_learned())
         self._rng.shuffle(plans)
         return plans

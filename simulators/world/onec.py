@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from random import Random
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from simulators.onec.base import Base, EntitySet, Fragments, LineLayout, Row, fragment, simple_set
 from simulators.onec.schema import EMPTY_GUID, UT11, by_set_name
 from simulators.world import names
-from simulators.world.build import Client, Line, Order, Outlet, World, morning
+from simulators.world.build import Client, Line, Order, Outlet, Return, Shipment, World, morning
 from simulators.world.people import company_inn, phone_digits
 from simulators.world.workdays import DAY
 
@@ -418,9 +418,12 @@ class _Publisher:
             "МаксимальныйКодСтроки",
         )
         result = EntitySet(schema, varying, self._constants("РеализацияКлиенту"), [layout])
+        result.replace_rows(self._order_rows(orders))
+        return result
+
+    def _order_rows(self, orders: Sequence[Order]) -> Iterator[Row]:
         empty_reason = f'"{EMPTY_GUID}"'
         normal = ("false", empty_reason, '"Отгрузить"')
-        rows = []
         for order in orders:
             shipped = order.shipment is not None and order.shipment.at <= self.moment
             open_lines = [line for line in order.lines if not line.cancelled_by]
@@ -450,11 +453,9 @@ class _Publisher:
                     reasons = names.CANCELLED_BY_US if line.cancelled_by == "us" else names.CANCELLED_BY_CLIENT
                     tail = ("true", f'"{self.reasons[reasons[order.reason]]}"', '"НеТребуется"')
                 lines.append(self._goods_fragments(line) + tail)
-            rows.append(Row(values, (lines,)))
-        result.replace_rows(rows)
-        return result
+            yield Row(values, (lines,))
 
-    def _shipment_set(self, shipments: Sequence[Any]) -> EntitySet:
+    def _shipment_set(self, shipments: Sequence[Shipment]) -> EntitySet:
         schema = _SCHEMAS["Document_РеализацияТоваровУслуг"]
         link = {"ЗаказКлиента": "ЗаказКлиента", "ЗаказКлиента_Type": "ЗаказКлиента_Type", "Склад_Key": "Склад_Key"}
         layout = LineLayout(schema.tables[0], _GOODS, link, _NUMBERED, {"ВидЦены_Key": f'"{self.price_type}"'})
@@ -476,7 +477,10 @@ class _Publisher:
             "ВалютаВзаиморасчетов_Key": f'"{self.currency}"',
         }
         result = EntitySet(schema, varying, constants, [layout])
-        rows = []
+        result.replace_rows(self._shipment_rows(shipments))
+        return result
+
+    def _shipment_rows(self, shipments: Sequence[Shipment]) -> Iterator[Row]:
         for shipment in shipments:
             values = (
                 f'"{shipment.key}"',
@@ -487,11 +491,9 @@ class _Publisher:
                 roubles(sum(line.amount for line in shipment.lines)),
                 f'"{shipment.order.key}"',
             )
-            rows.append(Row(values, ([self._goods_fragments(line) for line in shipment.lines],)))
-        result.replace_rows(rows)
-        return result
+            yield Row(values, ([self._goods_fragments(line) for line in shipment.lines],))
 
-    def _return_set(self, returns: Sequence[Any]) -> EntitySet:
+    def _return_set(self, returns: Sequence[Return]) -> EntitySet:
         schema = _SCHEMAS["Document_ВозвратТоваровОтКлиента"]
         link = {"ДокументРеализации": "ДокументРеализации", "ДокументРеализации_Type": "ДокументРеализации_Type"}
         goods = _GOODS[:9]
@@ -512,7 +514,10 @@ class _Publisher:
             "ДокументРеализации_Type": _SHIPMENT_TYPE,
         }
         result = EntitySet(schema, varying, constants, [layout])
-        rows = []
+        result.replace_rows(self._return_rows(returns))
+        return result
+
+    def _return_rows(self, returns: Sequence[Return]) -> Iterator[Row]:
         for back in returns:
             values = (
                 f'"{back.key}"',
@@ -524,9 +529,7 @@ class _Publisher:
                 f'"{back.shipment.key}"',
                 fragment("string", back.reason),
             )
-            rows.append(Row(values, ([self._goods_fragments(line)[:9] for line in back.lines],)))
-        result.replace_rows(rows)
-        return result
+            yield Row(values, ([self._goods_fragments(line)[:9] for line in back.lines],))
 
 
 _CONTACT_KINDS = {"Адрес": "Адрес доставки", "Телефон": "Телефон", "АдресЭлектроннойПочты": "Адрес электронной почты"}

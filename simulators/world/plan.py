@@ -20,6 +20,7 @@ HORIZON_DAYS = 45  # how far after the anchor day the world goes on
 
 State = Literal["valid", "cancelled_by_us", "cancelled_by_client", "draft", "deleted"]
 Size = Literal["base", "less", "more", "double"]
+_SIZES: tuple[Size, ...] = ("base", "less", "more")
 
 
 @dataclass
@@ -185,7 +186,7 @@ class Planner:
         return days
 
     def _size(self) -> Size:
-        return self.rng.choices(("base", "less", "more"), (50, 25, 25))[0]  # type: ignore[return-value]
+        return self.rng.choices(_SIZES, (50, 25, 25))[0]
 
     # planted truths
 
@@ -231,8 +232,8 @@ class Planner:
     def balance(self, plan: OutletPlan, last: date) -> None:
         """Make the habitual basket the median of the last twelve orders up to `last`: four below it, four above."""
         recent = [o for o in plan.occasions if o.day <= last and o.state in {"valid", "cancelled_by_us"}][-12:]
-        sizes: list[Size] = ["base"] * 4 + ["less"] * 4 + ["more"] * 4
-        sizes = sizes[: len(recent)] if len(recent) < 12 else sizes
+        sizes: list[Size] = [*_SIZES] * 4
+        del sizes[len(recent) :]
         self.rng.shuffle(sizes)
         for occasion, size in zip(recent, sizes, strict=True):
             occasion.size = size
@@ -294,6 +295,8 @@ class Planner:
             days.append(days[-1] - gap * DAY)
         if bent > 1 or long > 4:
             return None
+        if days[-1] < self.start:
+            days.pop()
         return OutletPlan("planted", occasions=[Occasion(d, self._size()) for d in reversed(days)])
 
     def _resume(self, plan: OutletPlan, stop: Stop, cycle: int) -> None:

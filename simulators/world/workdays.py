@@ -6,7 +6,7 @@ from functools import cache
 import holidays
 
 DAY = timedelta(days=1)
-_russia = holidays.RU()
+_russia = holidays.country_holidays("RU")
 
 
 @cache

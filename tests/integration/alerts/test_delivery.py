@@ -95,7 +95,7 @@ def test_the_letter_holds_text_html_and_workbook_of_the_same_rows(
     book = attachment(message)
     assert book.sheetnames == ["Сводка", "Список", "Точки", "Качество данных"]
     listing = book["Список"]
-    assert [listing.cell(line, 13).value for line in (2, 3)] == [f"{1:032x}", f"{5:032x}"]
+    assert [listing.cell(line, 12).value for line in (2, 3)] == [f"{1:032x}", f"{5:032x}"]
     assert [listing.cell(line, 7).value for line in (2, 3)] == [36800, 110400]
     assert [row[2].value for row in book["Точки"].iter_rows(min_row=2)] == [
         "Продукты № 1",

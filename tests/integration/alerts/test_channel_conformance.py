@@ -1,0 +1,146 @@
+"""Every channel keeps these promises. A new channel is appended to CHANNELS and must pass as it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from alerts.channels.base import CannotTell, ChannelDown, Delivery, Key, NotFound, Receipt
+from alerts.channels.registry import open_channels
+from alerts.contacts import Manager
+from alerts.deliver import DeliveryUnfinished, deliver
+from alerts.followups import follow_up_from_payload
+from alerts.freeze import freeze
+from alerts.quality import Quality
+from alerts.render import Contacts, Renderer
+from clients.connection import Connection
+from clients.errors import Fatal, Retriable
+from tests.support.delivery import (
+    AS_OF,
+    REPS,
+    SOUTH,
+    Go,
+    MailServer,
+    PortalHandle,
+    build_marts,
+    closed_port,
+    follow_up,
+    states,
+)
+from warehouse.settings import get_settings
+
+
+@dataclass(frozen=True)
+class Case:
+    """A channel with a way to count what arrived and an address where nobody listens."""
+
+    name: str
+    dead: Callable[[], Connection]
+    arrived: Callable[[PortalHandle, MailServer], int]
+
+
+CHANNELS = [
+    pytest.param(
+        Case(
+            "bitrix24",
+            lambda: Connection(url=f"http://127.0.0.1:{closed_port()}/rest/1/code/"),
+            lambda portal, mail: len(portal.tasks()),
+        ),
+        id="bitrix24",
+    ),
+    pytest.param(
+        Case(
+            "email",
+            lambda: Connection(url=f"127.0.0.1:{closed_port()}"),
+            lambda portal, mail: len(mail.messages),
+        ),
+        id="email",
+    ),
+]
+
+
+@pytest.fixture(params=CHANNELS)
+def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Case:
+    found: Case = request.param
+    monkeypatch.setenv("POLKA_CHANNELS", f'["{found.name}"]')
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    get_settings.cache_clear()
+    return found
+
+
+def delivery(tried_before: bool = False) -> Delivery:
+    import json
+
+    row = follow_up_from_payload(json.dumps(follow_up(1), default=str))
+    manager = Manager(row.instance, REPS[0].manager_id, REPS[0].name, REPS[0].email)
+    key = Key("0" * 32, datetime(2025, 6, 10, tzinfo=UTC), tried_before)
+    return Delivery(key, AS_OF, manager, [row], Contacts({}), Quality())
+
+
+def test_construction_and_an_empty_list_never_touch_the_network(case: Case, database: str) -> None:
+    connections = {case.name: case.dead()}
+    channel = open_channels(connections, get_settings(), Renderer())[case.name]
+    assert dict(channel.find([])) == {}
+    channel.close()
+    build_marts(database, [])
+    freeze(AS_OF, [Go()], database_url=database)
+    outcome = deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
+    assert (outcome.sent, outcome.problems) == (0, [])
+
+
+def test_delivering_twice_delivers_once(
+    case: Case, database: str, connections: dict[str, Connection], portal: PortalHandle, mail: MailServer
+) -> None:
+    build_marts(database, [follow_up(1)])
+    for _ in range(2):
+        freeze(AS_OF, [Go()], database_url=database)
+        deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
+    assert case.arrived(portal, mail) == 1
+
+
+def test_checking_sends_nothing(
+    case: Case, connections: dict[str, Connection], portal: PortalHandle, mail: MailServer
+) -> None:
+    channel = open_channels(connections, get_settings(), Renderer())[case.name]
+    recipient = channel.check(delivery())
+    assert recipient in ("11", "m1")
+    assert case.arrived(portal, mail) == 0
+
+
+def test_what_was_sent_is_found_or_nobody_can_tell(
+    case: Case, connections: dict[str, Connection], portal: PortalHandle, mail: MailServer
+) -> None:
+    channel = open_channels(connections, get_settings(), Renderer())[case.name]
+    fresh = delivery()
+    assert isinstance(channel.find([fresh.key])[fresh.key.value], NotFound)
+    receipt = channel.send(fresh)
+    assert receipt.external_id
+    assert "@distributor" not in (receipt.recipient or "")
+    tried = delivery(tried_before=True).key
+    finding = channel.find([tried])[tried.value]
+    assert isinstance(finding, (Receipt, CannotTell))
+    if isinstance(finding, Receipt):
+        assert finding.external_id == receipt.external_id
+
+
+def test_nobody_there_is_never_a_failure_of_the_row(case: Case, database: str) -> None:
+    build_marts(database, [follow_up(1)])
+    freeze(AS_OF, [Go()], database_url=database)
+    with pytest.raises(DeliveryUnfinished):
+        deliver(AS_OF, SOUTH, {case.name: case.dead()}, rehearsal=False, database_url=database)
+    assert states(database, case.name) == {"client-1": "planned"}
+
+
+def test_sending_to_nobody_raises_what_the_protocol_says(case: Case) -> None:
+    channel = open_channels({case.name: case.dead()}, get_settings(), Renderer())[case.name]
+    with pytest.raises((Retriable, ChannelDown)):
+        channel.send(delivery())
+
+
+def test_a_manager_without_an_address_is_fatal_before_the_network(case: Case) -> None:
+    channel = open_channels({case.name: case.dead()}, get_settings(), Renderer())[case.name]
+    nobody = Delivery(delivery().key, AS_OF, Manager("i", "m", "Имя", None), delivery().rows, Contacts({}), Quality())
+    with pytest.raises(Fatal) as fatal:
+        channel.send(nobody)
+    assert not isinstance(fatal.value, ChannelDown)

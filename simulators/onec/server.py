@@ -33,6 +33,7 @@ PUBLICATION = "/trade/odata/standard.odata"
 _KEYED = re.compile(r"^(?P<set>[^(/]+)(?:\((?P<key>.*?)\))?(?:/(?P<rest>.+))?$")
 _GUID_KEY = re.compile(r"^(?:Ref_Key=)?guid'(?P<guid>[^']*)'$")
 _GUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+_FORMAT = re.compile(r"(?:^|&)\$format=(?P<format>[^&]*)")
 _OPTIONS = {"$format", "$filter", "$top", "$skip", "$orderby", "$select", "$inlinecount", "$expand"}
 _PRESENTATION = "____Presentation"
 
@@ -137,13 +138,12 @@ class OnecServer:
         refusal = self._refuse(request)
         if refusal is not None:
             return refusal
-        wants_json = "application/json" in request.headers.get("accept", "")
+        accept = request.headers.get("accept", "")
         try:
-            query = _parse_query(raw_query, request.headers.get("accept", ""))
-            wants_json = query.as_json
+            query = _parse_query(raw_query, accept)
             response = self._answer(request, path, query, fault)
         except ODataFailure as failure:
-            response = errors.render(failure, as_json=wants_json, bom=self.quirks.bom)
+            response = errors.render(failure, as_json=_asks_json(raw_query, accept), bom=self.quirks.bom)
         self._start_session(request, response)
         if fault is not None and fault.kind == "half_body":
             return HalfBody(response)
@@ -265,7 +265,7 @@ class OnecServer:
             holds = compile_filter(entity_set, condition)
             rows = [row for row in rows if holds(row)]
         if restricted:
-            rows = [row for row in rows if entity_set.key(row)[0] in "02468ace"]
+            rows = [row for row in rows if entity_set.key(row)[-1] in "02468ace"]
         rows = self._ordered(entity_set, rows, order)
         self._selected[key] = rows
         while len(self._selected) > 12:
@@ -481,7 +481,10 @@ class OnecServer:
         body = await request.json() if request.method == "POST" else None
         if action == "faults":
             if body is not None:
-                self.faults = FaultPlan.parse(body)
+                try:
+                    self.faults = FaultPlan.parse(body)
+                except (TypeError, ValueError) as error:
+                    return JSONResponse({"error": str(error)}, 400)
             return JSONResponse([vars(fault) for fault in self.faults.faults])
         if action == "quirks":
             for name, value in (body or {}).items():
@@ -530,11 +533,18 @@ def _parse_query(raw: str, accept: str) -> Query:
         if name.startswith("$") and name not in _OPTIONS:
             raise errors.unsupported_option(name)
     wanted = (options.get("$format") or accept).replace(" ", "").lower()
+    as_json = _asks_json(raw, accept)
     if options.get("$format") and not wanted.startswith(("json", "application/json", "atom", "application/atom+xml")):
         raise ODataFailure(400, 3, f"Неподдерживаемый формат '{options['$format']}'")
-    as_json = wanted.startswith("json") or "application/json" in wanted
     level = "none" if "odata=nometadata" in wanted else "full" if "odata=fullmetadata" in wanted else "minimal"
     return Query(options, as_json, level)
+
+
+def _asks_json(raw_query: str, accept: str) -> bool:
+    """Also of a query that cannot be parsed: the error comes in the format asked for."""
+    match = _FORMAT.search(unquote(raw_query))
+    wanted = (match["format"] if match else accept).strip().lower()
+    return wanted.startswith("json") or "application/json" in wanted
 
 
 def _parse_select(entity_set: EntitySet, text: str | None) -> Selection:

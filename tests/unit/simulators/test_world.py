@@ -13,7 +13,7 @@ from simulators.world.manifest import manifest
 from simulators.world.onec import base_on
 from simulators.world.people import company_inn, person_inn
 from simulators.world.workdays import add_working, is_working, next_working
-from tests.unit.simulators.missed_orders import findings, records
+from tests.support.missed_orders import findings, records
 
 ANCHOR = date(2026, 3, 11)
 

@@ -1,14 +1,16 @@
 """Pages of JSON -> rows of COPY text, by code generated from an entity spec.
 
-A page is decoded at once into typed structs (unknown fields are skipped; they stay in the archived original) and
-each record is formatted by a function written for exactly its columns. When a page does not decode, its records
-are tried one by one: what cannot be read is rejected with its key, a reason and its original bytes.
+A page is split into its records; each is decoded into a typed struct (unknown fields are skipped, they stay in the
+archived original) and formatted by a function written for exactly its columns. What cannot be read is rejected with
+its key, a reason and its original bytes; the others go on.
 
 Numbers never pass through binary floating point: their JSON digits are what PostgreSQL gets.
 """
 
+import gc
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -111,63 +113,58 @@ class Codec:
         self._members = writer.members
         self._name = entity.name
         self._ordered = False
-        self._page, self._single = _decoders(self._name, self._members, {})
+        self._record = _decoder(self._name, self._members, {})
         self._split: Any = msgspec.json.Decoder(msgspec.defstruct("Split", [("value", list[msgspec.Raw])]))
 
     def decode(self, body: bytes) -> Decoded:
         """Convert one page. Raises BrokenPage when it is not a JSON collection at all."""
-        if body.startswith(BOM):
-            body = body[len(BOM) :]
-        if not self._ordered:
-            self._learn_order(body)
-        try:
-            structs = self._page.decode(body).value
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return self._one_by_one(body)
+        with _no_collection():
+            return self._decode(body)
+
+    def _decode(self, body: bytes) -> Decoded:
+        originals = self._originals(body.removeprefix(BOM))
+        if not self._ordered and originals:
+            self._learn_order(originals[0])
         decoded = Decoded()
         keep = decoded.records.append
-        row = self._row
-        for position, struct in enumerate(structs):
+        decode, row = self._record.decode, self._row
+        # Record by record: the structs of one are gone from the processor's cache before the next needs room.
+        for original in originals:
             try:
-                keep(row(struct))
-            except BadValue as problem:
-                original = bytes(self._originals(body)[position])
-                decoded.rejected.append(self._reject(original, self._explain(struct, problem)))
+                keep(row(decode(original)))
+            except (msgspec.DecodeError, BadValue, UnicodeError, RecursionError):
+                self._second_try(bytes(original), decoded)
         return decoded
 
-    def _learn_order(self, body: bytes) -> None:
+    def _learn_order(self, original: msgspec.Raw) -> None:
         """Structs decode fastest when their fields come in the order in which this base sends them."""
         try:
-            first = self._originals(body)[:1]
-            order = msgspec.json.decode(first[0]) if first else {}
-        except (BrokenPage, msgspec.DecodeError, UnicodeError, RecursionError):
+            sample = msgspec.json.decode(original)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return
-        if isinstance(order, dict) and order:
-            self._page, self._single = _decoders(self._name, self._members, order)
+        if isinstance(sample, dict):
+            self._record = _decoder(self._name, self._members, sample)
             self._ordered = True
 
-    def _one_by_one(self, body: bytes) -> Decoded:
-        decoded = Decoded()
-        for raw in self._originals(body):
-            original = bytes(raw)
-            try:
-                struct = self._struct(original)
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
-                decoded.rejected.append(self._reject(original, f"does not decode: {problem}"))
-                continue
-            try:
-                decoded.records.append(self._row(struct))
-            except BadValue as problem:
-                decoded.rejected.append(self._reject(original, self._explain(struct, problem)))
-        return decoded
+    def _second_try(self, original: bytes, decoded: Decoded) -> None:
+        """A record that failed: clean it when it is not proper JSON, otherwise say which field is wrong."""
+        try:
+            struct = self._struct(original)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
+            decoded.rejected.append(self._reject(original, f"does not decode: {problem}"))
+            return
+        try:
+            decoded.records.append(self._row(struct))
+        except BadValue as problem:
+            decoded.rejected.append(self._reject(original, self._explain(struct, problem)))
 
     def _struct(self, original: bytes) -> Any:
         try:
-            return self._single.decode(original)
+            return self._record.decode(original)
         except msgspec.ValidationError:
             raise
         except (msgspec.DecodeError, UnicodeError):
-            return self._single.decode(cleaned(original))
+            return self._record.decode(cleaned(original))
 
     def _originals(self, body: bytes) -> list[msgspec.Raw]:
         try:
@@ -194,6 +191,18 @@ class Codec:
                 except BadValue as found:
                     return f"{check.column} ({check.source}){where}: {found}"
         return str(problem)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A page makes many objects and no cycles: looking for cycles would cost more than the decoding."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def wrap_single(body: bytes) -> bytes:
@@ -376,11 +385,9 @@ def _members(
     return members
 
 
-def _decoders(name: str, members: Mapping[str, _Member], sample: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Decoders of a page and of one record; struct fields in the order of the sample record."""
-    record = _struct(name, members, sample)
-    page = msgspec.defstruct("Page", [("value", list[record])])  # type: ignore[valid-type]
-    return msgspec.json.Decoder(page), msgspec.json.Decoder(record)
+def _decoder(name: str, members: Mapping[str, _Member], sample: Mapping[str, Any]) -> Any:
+    """Decoder of one record; its struct's fields in the order of the sample record."""
+    return msgspec.json.Decoder(_struct(name, members, sample))
 
 
 def _struct(name: str, members: Mapping[str, _Member], sample: Mapping[str, Any]) -> type[msgspec.Struct]:

@@ -17,7 +17,7 @@ from warehouse.settings import Settings
 log = logging.getLogger(__name__)
 
 # Pages on their way, one being decoded and two being written must fit together.
-MEMORY_BUDGET = 112_000_000
+MEMORY_BUDGET = 64_000_000
 _RECHECK_AGE = timedelta(minutes=5)
 
 

@@ -34,8 +34,8 @@ from warehouse.migrate import migrate
 from warehouse.settings import PROJECT_ROOT, get_settings
 from warehouse.sources import SourceConfig
 
-PAGES = int(os.environ.get("POLKA_BENCH_PAGES", "100"))
-DOCUMENTS = 1000
+PAGES = int(os.environ.get("POLKA_BENCH_PAGES", "200"))
+DOCUMENTS = 500
 LINES = 10
 REPEATS = int(os.environ.get("POLKA_BENCH_REPEATS", "3"))
 MEMORY_LIMIT_MB = 300

@@ -187,6 +187,7 @@ def test_changes_and_deletions(base: SmallOnec, warehouse: str, monkeypatch: pyt
         read(name)
         assert landed(warehouse, name) == expected, f"died before statement {statement}"
     assert statement > 25
+    crash_at(monkeypatch, None)
     reland("order", "crash_20", warehouse)
     assert landed(warehouse, "crash_20") == expected
 

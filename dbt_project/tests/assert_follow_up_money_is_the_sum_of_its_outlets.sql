@@ -1,0 +1,11 @@
+select
+    follow_ups.instance,
+    follow_ups.client_id,
+    follow_ups.money_at_risk,
+    sum(cast(outlet.facts ->> 'money_at_risk' as numeric)) as money_of_outlets
+from {{ ref('follow_up') }} as follow_ups
+cross join lateral jsonb_array_elements(follow_ups.evidence -> 'outlets') as outlet (facts)
+where follow_ups.as_of = {{ as_of() }}
+group by follow_ups.instance, follow_ups.client_id, follow_ups.money_at_risk
+having
+    follow_ups.money_at_risk <> sum(cast(outlet.facts ->> 'money_at_risk' as numeric))

@@ -142,7 +142,8 @@ def day(database: str, tmp_path: Path) -> tuple[str, Path]:
             conn.execute(
                 """
                 insert into ops.delivery_ledger
-                    (followup_id, channel, as_of, instance, client_id, branch_id, state, list_rank, payload, external_id)
+                    (followup_id, channel, as_of, instance, client_id, branch_id, state, list_rank, payload,
+                     external_id)
                 values ('f1', %s, '2026-03-11', 'onec_main', 'c1', 'b1', 'sent', 1, '{}', %s)
                 """,
                 [channel, external],

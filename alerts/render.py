@@ -1,5 +1,6 @@
 """Texts for people, from the evidence of a row: the fact first, then what to do. No rule is decided here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -19,6 +20,7 @@ FACT_LIMIT = 140
 TITLE_LIMIT = 250
 OUTLETS_NAMED_IN_MAIL = 4
 OUTLETS_NAMED_IN_TASK = 20
+_POSTCODE = re.compile(r"^\d{6},\s*")
 _TEMPLATES = Path(__file__).parent / "templates"
 _LABELS: dict[Language, dict[str, str]] = {
     "ru": {
@@ -125,12 +127,14 @@ class Renderer:
         )
 
     def arithmetic(self, row: FollowUp) -> str | None:
-        """'2 × 18 400 ₽' when the amount of a single outlet is exactly that."""
+        """'2 × 18 400 ₽' when the amount of a single outlet is exactly that, also as it is shown in whole roubles."""
         if len(row.outlets) != 1:
             return None
         outlet = row.outlets[0]
         times = min(outlet.missed_cycles, MAX_CYCLES_AT_RISK)
         if times < 2 or outlet.median_amount is None or outlet.median_amount * times != row.money_at_risk:
+            return None
+        if wording.whole_roubles(outlet.median_amount) * times != wording.whole_roubles(row.money_at_risk):
             return None
         return f"{times}{wording.NBSP}×{wording.NBSP}{wording.money(outlet.median_amount, self.language)}"
 
@@ -146,7 +150,7 @@ class Renderer:
             return wording.count(row.outlets_total, "outlet", self.language) if row.outlets_total > 1 else ""
         outlet = row.outlets[0]
         name = "" if clean(outlet.name) == clean(row.client_name) else clean(outlet.name)
-        return ", ".join(part for part in (name, clean(outlet.format), clean(outlet.address)) if part)
+        return ", ".join(part for part in (name, clean(outlet.format), _street(outlet.address)) if part)
 
     def outlet_lines(self, row: FollowUp, limit: int) -> list[str]:
         """One line per affected outlet of a client with several; without a count when they all fit."""
@@ -329,6 +333,11 @@ def _environment(language: Language, time_zone: str) -> Environment:
         quoted=lambda name: wording.quoted(clean(name), language),
     )
     return environment
+
+
+def _street(address: str | None) -> str:
+    """The address without its postcode: nobody drives by it."""
+    return _POSTCODE.sub("", clean(address))
 
 
 def _missed(outlet: OutletEvidence) -> int:

@@ -100,10 +100,16 @@ def count(number: int, noun: str, language: Language) -> str:
     return f"{format_decimal(number, locale=language)}{NBSP}{form(number, noun, language)}"
 
 
+def whole_roubles(amount: Decimal) -> Decimal:
+    """Rounded half up, as people do."""
+    return amount.quantize(Decimal(1), rounding=ROUND_HALF_UP)
+
+
 def money(amount: Decimal, language: Language, *, sign: bool = True) -> str:
     """Whole roubles: '36 800 ₽' with no-break spaces."""
-    whole = amount.quantize(Decimal(1), rounding=ROUND_HALF_UP)
-    digits = format_decimal(whole, format="#,##0", locale=language).replace("\N{NARROW NO-BREAK SPACE}", NBSP)
+    digits = format_decimal(whole_roubles(amount), format="#,##0", locale=language).replace(
+        "\N{NARROW NO-BREAK SPACE}", NBSP
+    )
     return f"{digits}{NBSP}₽" if sign else digits
 
 

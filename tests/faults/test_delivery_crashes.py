@@ -1,4 +1,4 @@
-"""Killed after any statement, with either answer of the network, by one sender or two: never a second task or letter."""
+"""Killed after any statement, with either answer of the network, by one sender or two: never a second message."""
 
 import threading
 from collections.abc import Iterator

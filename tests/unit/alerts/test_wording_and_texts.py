@@ -129,6 +129,14 @@ def test_a_learned_rhythm_and_no_more_than_three_orders_at_risk() -> None:
 def test_arithmetic_is_shown_only_when_it_is_true() -> None:
     assert RU.arithmetic(row(outlets=[outlet(1, money_at_risk=36000.00)])) is None
     assert RU.arithmetic(row(outlets=[outlet(1, missed_cycles=1, money_at_risk=18400.00)])) is None
+    # 2 x 13 999.50 is 27 999, but 2 x 14 000 is not.
+    assert RU.arithmetic(row(outlets=[outlet(1, median_amount=13999.50, money_at_risk=27999.00)])) is None
+
+
+def test_a_postcode_is_left_out_of_the_place() -> None:
+    assert RU.place(row(outlets=[outlet(1, address="461014, Азов г, ул. Мира, дом 9")])) == (
+        "Продукты № 1, Магазин у дома, Азов г, ул. Мира, дом 9"
+    )
 
 
 def test_several_outlets_are_one_row() -> None:

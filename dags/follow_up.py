@@ -62,7 +62,7 @@ with DAG(
     def settle(as_of: str, outcomes: list[dict]) -> dict:
         from polka import jobs
 
-        return jobs.settle(as_of, list(outcomes))
+        return jobs.settle(as_of, outcomes[:])
 
     day = open_day()
     settle(day, branch.partial(as_of=day).expand(name=branches(day)))

@@ -16,7 +16,7 @@ from expectations.run import CheckResult, run_suite
 from expectations.suite import load_suite
 from expectations.wording import Sentence, sentence
 from warehouse import clock
-from warehouse.db import Connection, connect
+from warehouse.db import Connection, WarehouseNotStarted, connect
 from warehouse.db import database_url as configured_url
 from warehouse.settings import Settings, get_settings
 from warehouse.sources import SourceConfig, load_sources
@@ -25,14 +25,19 @@ log = logging.getLogger(__name__)
 
 WHOLE_SOURCE = "all"
 _REASONS_SAID = 3
+_NO_CONNECTION = {"OperationalError", "ConnectionTimeout", "AdminShutdown", "CannotConnectNow", "InterfaceError"}
 
+# The newest build counts, also one of an earlier day: the branches must be the same before and after today's build.
 # A branch that has ordered nothing for half a year is not expected to get a list any more.
 _BRANCH_QUERIES = {
     "marts.order_expectation": """
         select b.branch_id, o.name
         from (
-            select branch_id from marts.order_expectation
-            where instance = %(instance)s and as_of = %(as_of)s and days_since_last <= 180 and status <> 'closed'
+            select e.branch_id from marts.order_expectation as e
+            where e.instance = %(instance)s and e.days_since_last <= 180 and e.status <> 'closed' and e.as_of = (
+                select max(l.as_of) from marts.order_expectation as l
+                where l.instance = %(instance)s and l.as_of <= %(as_of)s
+            )
             union
             select branch_id from marts.follow_up where instance = %(instance)s and as_of = %(as_of)s
         ) as b
@@ -183,7 +188,7 @@ def _join(reasons: Sequence[str]) -> str | None:
 
 
 def _branches(conn: Connection, source: SourceConfig, as_of: date) -> dict[str, str | None]:
-    """Names of the branches by id: those that order; before the day's first build, all organisations that landed."""
+    """Names of the branches by id: those that order; before the first build ever, all organisations."""
     if source.branches == "none":
         return {WHOLE_SOURCE: None}
     names = {"instance": source.id, "as_of": as_of}
@@ -203,14 +208,24 @@ def _branches(conn: Connection, source: SourceConfig, as_of: date) -> dict[str, 
 
 
 def _unreachable(source: SourceConfig, declared: int, problem: Exception) -> BranchVerdict:
-    log.error("gate %s: the warehouse did not answer (%s)", source.id, type(problem).__name__)
+    log.error("gate %s: the warehouse could not be asked (%s)", source.id, type(problem).__name__)
+    if isinstance(problem, WarehouseNotStarted) or type(problem).__name__ in _NO_CONNECTION:
+        said = Sentence(
+            ru="хранилище не отвечает, проверить данные нельзя",
+            en="the warehouse does not answer, the data cannot be checked",
+        )
+    else:
+        said = Sentence(
+            ru="не удалось прочитать или записать служебные таблицы хранилища, проверить данные нельзя",
+            en="the warehouse's own tables could not be read or written, the data cannot be checked",
+        )
     return BranchVerdict(
         instance=source.id,
         branch_id=WHOLE_SOURCE,
         branch_name=None,
         verdict="hold",
-        reason_ru="хранилище не отвечает, проверить данные нельзя",
-        reason_en="the warehouse does not answer, the data cannot be checked",
+        reason_ru=said.ru,
+        reason_en=said.en,
         declared=declared,
         evaluated=0,
     )

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from clients.connection import Connection
-from clients.errors import ClientError
+from clients.errors import ClientError, Fatal
 from clients.http import redact
 from extractors.core.codec import Codec, Decoded, wrap_single
 from extractors.core.errors import ReadError, ShortRead
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 MAX_PASSES = 3
 MAX_LOOKUPS = 500
+NO_RIGHTS = "20"
 KINDS = ("onec",)
 Window = tuple[datetime | None, datetime | None]
 
@@ -334,7 +335,14 @@ class Load:
         vanished = sorted(self._landing.present(*span) - seen)
         gone: list[str] = []
         for record_id in vanished[:MAX_LOOKUPS]:
-            body = self._reader.record(record_id)
+            try:
+                body = self._reader.record(record_id)
+            except Fatal as error:
+                if error.code != NO_RIGHTS:
+                    raise
+                # Hidden from us by rights now: that is no proof of deletion.
+                log.warning("%s %s: %s may not be read any more", self._source.id, self._spec.name, record_id)
+                continue
             if body is None:
                 gone.append(record_id)
                 continue

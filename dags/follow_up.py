@@ -59,10 +59,11 @@ with DAG(
         return deliver(as_of, wait_for_go(as_of, name))
 
     @task(trigger_rule="all_done", retries=0)
-    def settle(as_of: str, outcomes: list[dict]) -> dict:
+    def settle(as_of: str, outcomes: list[dict], names: list[str]) -> dict:
         from polka import jobs
 
-        return jobs.settle(as_of, outcomes[:])
+        return jobs.settle(as_of, outcomes[:], names)
 
     day = open_day()
-    settle(day, branch.partial(as_of=day).expand(name=branches(day)))
+    names = branches(day)
+    settle(day, branch.partial(as_of=day).expand(name=names), names)

@@ -202,18 +202,31 @@ def deliver_branch(as_of: str, verdict: dict[str, Any]) -> dict[str, Any]:
             rehearsal=not settings.send,
         )
         return {"branch": verdict["branch_name"], "held": verdict["reason_ru"]}
-    outcome = deliver(day, verdict["branch_id"], connections, rehearsal=not settings.send)
-    return {"branch": verdict["branch_name"], **dataclasses.asdict(outcome)}
+    outcome = deliver(day, verdict["branch_id"], connections, rehearsal=not settings.send, instance=verdict["instance"])
+    counts = dataclasses.asdict(outcome)
+    # What a rehearsal would have sent stays in the log's counts: XComs are no place for letters.
+    counts["would_send"] = len(counts["would_send"])
+    return {"branch": verdict["branch_name"], **counts}
 
 
-def settle(as_of: str, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Close the day: take back what was answered meanwhile. Raises DeliveryIncomplete to make a hold visible."""
+def settle(as_of: str, outcomes: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
+    """Close the day: take back what was answered meanwhile, then say aloud what did not go out.
+
+    `names` are the branches of the day; a branch whose delivery task died has no outcome. Raises DeliveryIncomplete.
+    """
     from alerts.deliver import withdraw_answered
 
     settings = get_settings()
     withdrawn = withdraw_answered(date.fromisoformat(as_of), _channel_connections(), rehearsal=not settings.send)
     problems = [f"{o['branch']}: {o['held']}" for o in outcomes if o.get("held")]
-    problems += [f"{o['branch']}: {o['failed']} rows failed" for o in outcomes if o.get("failed")]
+    problems += [f"{o['branch']}: rows failed: {o['failed']}" for o in outcomes if o.get("failed")]
+    problems += [
+        f"{o['branch']}: letters that a person must check: {o['needs_attention']}"
+        for o in outcomes
+        if o.get("needs_attention")
+    ]
+    if len(outcomes) < len(names):
+        problems.append(f"branches whose delivery task failed: {len(names) - len(outcomes)} of {len(names)}")
     if problems:
         raise DeliveryIncomplete("; ".join(problems))
     return {"sent": sum(o.get("sent", 0) for o in outcomes), "withdrawn": withdrawn}

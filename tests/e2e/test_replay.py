@@ -39,7 +39,7 @@ def lines(request: pytest.FixtureRequest) -> pd.DataFrame:
 def test_the_replay_accounts_for_every_line_to_the_cent_and_again(lines: pd.DataFrame, tmp_path: Path) -> None:
     assert len(lines) == FILE_LINES
     assert lines["InvoiceNo"].nunique() == FILE_INVOICES
-    assert sum(lines["amount"]) == FILE_TOTAL
+    assert round(sum(lines["amount"]), 2) == FILE_TOTAL
 
     var = tmp_path / "var"
     environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "POLKA_VAR_DIR": str(var)}
@@ -101,7 +101,8 @@ def compare(lines: pd.DataFrame, url: str) -> None:
     assert by_class["shipment", "sale"] == (sale.sum(), sum(lines["amount"][sale]))
     assert by_class["return", "return"] == (returned.sum(), sum(lines["amount"][returned]))
     assert sum(count for count, _ in by_class.values()) == FILE_LINES
-    assert sum(amount for _, amount in by_class.values()) == FILE_TOTAL
+    # Four prices of the file have three decimals; nothing is rounded on the way.
+    assert sum(amount for _, amount in by_class.values()) == sum(lines["amount"])
     assert None not in {line_class for _, line_class in by_class}
     assert invoices == (FILE_INVOICES,)
     assert rejected == (0,)

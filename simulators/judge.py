@@ -63,7 +63,7 @@ def _judge_list(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]], mani
     for row in rows:
         for outlet in row["evidence"]["outlets"]:
             if outlet["outlet_id"] in found:
-                verdict.problem(f"{outlet['outlet_name']}: twice in the list")
+                verdict.problem(f"{outlet['name']}: twice in the list")
             found[outlet["outlet_id"]] = {**outlet, "manager_id": row["manager_id"], "branch_id": row["branch_id"]}
     planted = {truth["outlet_id"]: truth for truth in manifest["planted"] if truth["kind"] == "missed_order"}
     traps: dict[str, list[str]] = {}
@@ -109,7 +109,8 @@ def _differences(truth: dict[str, Any], outlet: dict[str, Any]) -> Iterable[str]
 
 def _title(outlet: dict[str, Any], traps: dict[str, list[str]]) -> str:
     kinds = traps.get(outlet["outlet_id"])
-    return f"{outlet['outlet_name']} [{', '.join(kinds)}]" if kinds else str(outlet["outlet_name"])
+    name = str(outlet.get("outlet_name") or outlet["name"])  # the manifest's and the mart's word for it
+    return f"{name} [{', '.join(kinds)}]" if kinds else name
 
 
 def _told(outlet: dict[str, Any]) -> str:
@@ -122,7 +123,9 @@ def _judge_deliveries(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]]
     in_list = {
         row["followup_id"] for row in conn.execute("select followup_id from marts.follow_up where as_of = %s", [as_of])
     }
-    arrived = {"bitrix24": _portal_tasks(state_dir), "email": Counter(_message_ids(state_dir))}
+    notices = {row["notice_id"] for row in conn.execute("select notice_id from ops.notice_ledger")}
+    letters = Counter(key for key in _message_ids(state_dir) if key.strip("<>").split("@")[0] not in notices)
+    arrived = {"bitrix24": _portal_tasks(state_dir), "email": letters}
     for channel in sorted({row["channel"] for row in ledger} | arrived.keys()):
         rows = [row for row in ledger if row["channel"] == channel]
         sent = [row for row in rows if row["state"] == "sent"]

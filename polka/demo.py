@@ -41,7 +41,7 @@ def demo(console: Console) -> None:
     stack = Stack(steps, attached=True)
     as_of = business_date()
     console.print(f"[bold]Polka[/bold]: the whole road once, business date {as_of}", highlight=False)
-    with ended_by_signals():
+    with ended_by_signals(), stack.exclusively():
         try:
             url = stack.start_database()
             stack.start_simulators(simulators_folder(), as_of)

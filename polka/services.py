@@ -24,7 +24,13 @@ class ServiceFailed(RuntimeError):
 
 
 class AlreadyRunning(RuntimeError):
-    """Somebody else keeps this group of services right now."""
+    """Somebody else keeps these services right now."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Polka's services are running already in this folder (`make up`, or another `make demo`); "
+            "stop them with `make down`."
+        )
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,10 @@ class ServiceGroup:
         state = self._read_state()
         return state is not None and _is_alive(state["keeper"])
 
+    def is_taken(self) -> bool:
+        """Whether the services run on behalf of somebody who still lives, or of nobody (`up`)."""
+        return self.is_running() and self._is_wanted()
+
     def stop(self) -> bool:
         """Stop all services and wait until no process of theirs is left; True when they were running."""
         state = self._read_state()
@@ -147,10 +157,7 @@ class ServiceGroup:
                 # A keeper whose owner was killed is stopping its services: wait for it.
                 if self._is_wanted() or time.monotonic() > deadline:
                     os.close(descriptor)
-                    raise AlreadyRunning(
-                        f"The services of {self.name} are running already in this folder (`make up`, or another "
-                        "`make demo`); stop them with `make down`."
-                    ) from None
+                    raise AlreadyRunning from None
                 time.sleep(0.1)
 
     def _is_wanted(self) -> bool:

@@ -1,5 +1,6 @@
 """What `demo` and `up` start and stop: the embedded database, the simulated systems, Airflow's services."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 from polka import airflow_env
 from polka.airflow_api import AirflowApi
 from polka.progress import Steps
-from polka.services import Service, ServiceFailed, ServiceGroup
+from polka.services import AlreadyRunning, Service, ServiceFailed, ServiceGroup
 from polka.simulated import Simulated
 from warehouse.embedded import EmbeddedServer
 from warehouse.settings import PROJECT_ROOT, get_settings
@@ -41,6 +42,20 @@ class Stack:
         self._steps = steps
         self._attached = attached
         self._announcement = ""
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Be the only one who starts and stops services of this folder. Raises AlreadyRunning, touching nothing."""
+        folder = self.var_dir / "run"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "stack.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise AlreadyRunning from None
+            if self.airflow.is_taken() or self.simulators.is_taken():
+                raise AlreadyRunning
+            yield
 
     def start_database(self) -> str:
         """Start or reuse the embedded server, migrate the warehouse; return its URL."""

@@ -92,21 +92,26 @@ def up() -> None:
         if stack.airflow.is_running():
             console.print(f"Already running: {_addresses()}", highlight=False)
             return
-        try:
-            url = stack.start_database()
-            stack.start_simulators(simulators_folder(), business_date())
-            stack.prepare_airflow()
-            simulated = stack.wait_for_simulators(simulators_folder())
-            api = stack.start_airflow(simulated_environment(simulated, url))
-            build_marts(api, steps)
-            # Last: its first run is due at once and looks at what was just built.
-            for dag_id in dag_ids():
-                api.unpause(dag_id)
-        except BaseException:
-            with undisturbed():
-                stack.stop()
-            raise
+        with stack.exclusively():
+            _start_for_a_person(stack, steps)
         console.print(_addresses(), highlight=False, soft_wrap=True)
+
+
+def _start_for_a_person(stack: Stack, steps: Steps) -> None:
+    try:
+        url = stack.start_database()
+        stack.start_simulators(simulators_folder(), business_date())
+        stack.prepare_airflow()
+        simulated = stack.wait_for_simulators(simulators_folder())
+        api = stack.start_airflow(simulated_environment(simulated, url))
+        build_marts(api, steps)
+        # Last: its first run is due at once and looks at what was just built.
+        for dag_id in dag_ids():
+            api.unpause(dag_id)
+    except BaseException:
+        with undisturbed():
+            stack.stop()
+        raise
 
 
 def _addresses() -> str:

@@ -5,7 +5,8 @@
   killed half-way heals itself.
 
   A document is stale when it vanished, was un-posted or re-posted, changed in any field or line (its load_id), moved
-  to another outlet, client, branch or day, or when one of its products changed its kind.
+  to another outlet, client, branch or day, or when one of its products changed its kind. Orders also: when a reason of
+  cancellation or a status changed its meaning.
 -#}
 {% macro delete_stale_documents(header_model, document_id, document_day, with_reasons=false) -%}
 {#- Named outside the condition, or dbt would not see them while parsing. -#}
@@ -36,6 +37,7 @@ using (
         or header.branch_id is distinct from kept.branch_id
         or coalesce(product.product_kind, 'goods') <> kept.product_kind
         {% if with_reasons -%}
+        or header.is_open <> kept.is_open
         or reason.reason_name is distinct from kept.cancellation_reason
         or (
             kept.line_status like 'cancelled%'

@@ -1,0 +1,366 @@
+"""Incremental marts equal marts built from nothing, whatever happened to the documents in between."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+import pytest
+from psycopg import sql
+
+from extractors.core.run import ensure_tables
+from warehouse.db import Connection, connect
+from warehouse.dbt_runner import build, run_dbt
+
+AS_OF = date(2025, 6, 10)
+FIRST_DAY = date(2025, 1, 13)
+# One landing time for everything, before and after: nothing here may depend on timestamps that differ.
+LANDED_AT = datetime(2025, 6, 10, 3, 0, tzinfo=UTC)
+BASE = "base"
+MARTS = (
+    "fct_order_line",
+    "fct_shipment_line",
+    "fct_return_line",
+    "fct_adjustment_line",
+    "fct_order_occasion",
+    "order_expectation",
+    "follow_up",
+    "distribution_numeric",
+    "dim_outlet",
+    "dim_client",
+)
+OUTLETS = [f"outlet {number}" for number in range(12)]
+PRODUCTS = ["milk", "kefir", "butter", "cheese", "delivery", "crate"]
+REASONS = {"out of stock": "Нет товара на складе", "refused": "Отказ клиента", "odd": "Прочее"}
+
+
+@dataclass
+class Landing:
+    """Writes landing rows the way the landing engine leaves them: a changed document carries a new load_id."""
+
+    connection: Connection
+    random: random.Random
+    load_id: int = 1
+
+    def put(self, table: str, **columns: object) -> None:
+        names = [sql.Identifier(name) for name in columns]
+        self.connection.execute(
+            sql.SQL("insert into raw.{} ({}) values ({})").format(
+                sql.Identifier(table), sql.SQL(", ").join(names), sql.SQL(", ").join([sql.Placeholder()] * len(names))
+            ),
+            list(columns.values()),
+        )
+
+    def record(self, entity: str, record_id: str, **columns: object) -> None:
+        self.put(
+            f"onec_{entity}",
+            instance=BASE,
+            record_id=record_id,
+            row_hash=b"any",
+            loaded_at=LANDED_AT,
+            load_id=self.load_id,
+            **columns,
+        )
+
+    def change(self, entity: str, record_id: str, **columns: object) -> None:
+        """Change header columns of a document or fields of a catalogue record."""
+        columns |= {"load_id": self.load_id}
+        pairs = [sql.SQL("{} = %s").format(sql.Identifier(name)) for name in columns]
+        changed = self.connection.execute(
+            sql.SQL("update raw.{} set {} where instance = %s and record_id = %s").format(
+                sql.Identifier(f"onec_{entity}"), sql.SQL(", ").join(pairs)
+            ),
+            [*columns.values(), BASE, record_id],
+        )
+        assert changed.rowcount == 1, (entity, record_id)
+
+    def order(self, order_id: str, outlet: str, day: date, *, shipped: bool = True, posted: bool = True) -> None:
+        at = datetime.combine(day, time(self.random.randrange(0, 24)), UTC)
+        header = {"partner_id": outlet, "organisation_id": "branch", "manager_id": "rep", "deletion_mark": False}
+        self.record("order", order_id, number=order_id, dated_at=at, posted=posted, status="КОтгрузке", **header)
+        if shipped:
+            self.record(
+                "shipment", f"s {order_id}", number=order_id, dated_at=at, posted=True, order_id=order_id, **header
+            )
+        for line_no in range(1, self.random.randrange(2, 6)):
+            product, quantity = self.random.choice(PRODUCTS), Decimal(self.random.randrange(1, 20))
+            price = Decimal(self.random.choice(["0", "10.50", "99.99"]))
+            goods = {"product_id": product, "quantity": quantity, "price": price, "amount_with_vat": quantity * price}
+            cancelled = self.random.random() < 0.15
+            reason = self.random.choice(list(REASONS)) if cancelled else None
+            self.line("order_line", order_id, line_no, cancelled=cancelled, cancellation_reason_id=reason, **goods)
+            if shipped and not cancelled:
+                self.line("shipment_line", f"s {order_id}", line_no, **goods)
+
+    def give_back(self, return_id: str, shipment_id: str | None, outlet: str, day: date, product: str) -> None:
+        at = datetime.combine(day, time(12), UTC)
+        header = {"partner_id": outlet, "organisation_id": "branch", "deletion_mark": False}
+        self.record("return", return_id, number=return_id, dated_at=at, posted=True, **header)
+        goods = {"product_id": product, "quantity": 500, "price": 1, "amount_with_vat": 500}
+        self.line("return_line", return_id, 1, shipment_id=shipment_id, **goods)
+
+    def line(self, entity: str, record_id: str, line_no: int, **columns: object) -> None:
+        self.put(f"onec_{entity}", instance=BASE, record_id=record_id, line_no=line_no, load_id=self.load_id, **columns)
+
+    def some(self, entity: str) -> str:
+        """A random record that is there and not a stranger to the marts."""
+        rows = self.connection.execute(
+            sql.SQL("select record_id from raw.{} where deleted_at is null order by 1").format(
+                sql.Identifier(f"onec_{entity}")
+            )
+        ).fetchall()
+        return str(self.random.choice(rows)[0])
+
+
+def seed(landing: Landing) -> None:
+    landing.connection.execute(
+        """
+        insert into ops.source_instance (instance, kind, mapping, time_zone, outlet_lives_in, branches)
+        values (%s, 'onec', 'ut11', 'Europe/Moscow', 'sub_partner', 'by_organization')
+        """,
+        [BASE],
+    )
+    landing.record("organisation", "branch", name="Филиал", deletion_mark=False)
+    landing.record("manager", "rep", name="Анна", deletion_mark=False)
+    for client in ("client a", "client b", "client c"):
+        landing.record("partner", client, name=client, is_client=True, deletion_mark=False, manager_id="rep")
+    for number, outlet in enumerate(OUTLETS):
+        parent = f"client {'abc'[number % 3]}"
+        landing.record("partner", outlet, name=outlet, parent_id=parent, is_client=True, deletion_mark=False)
+    for product in PRODUCTS:
+        kind = {"delivery": "Услуга", "crate": "МногооборотнаяТара"}.get(product, "Товар")
+        landing.record("product", product, name=product, product_type=kind, is_folder=False, brand_id=product[:1])
+    for reason, name in REASONS.items():
+        landing.record("cancellation_reason", reason, name=name, deletion_mark=False)
+    for number, outlet in enumerate(OUTLETS):
+        every = 3 + number
+        silent_for = 2 * every + 3 if number % 3 == 0 else 0
+        for turn, offset in enumerate(range(0, (AS_OF - FIRST_DAY).days + 3 - silent_for, every)):
+            landing.order(f"o {number}-{turn}", outlet, FIRST_DAY + timedelta(days=offset), posted=turn % 11 != 10)
+    agreed = {"status": "Действует", "valid_from": FIRST_DAY, "order_every_weeks": 1, "deletion_mark": False}
+    landing.record("agreement", "weekly", partner_id="outlet 6", order_weekdays="пн,чт", **agreed)
+    for turn in range(6):
+        landing.give_back(f"r {turn}", f"s o {turn}-2", OUTLETS[turn], AS_OF - timedelta(days=30), "milk")
+
+
+def edit_a_line(landing: Landing) -> None:
+    order = landing.some("order")
+    landing.connection.execute(
+        "update raw.onec_order_line set quantity = 777, amount_with_vat = 7777.77 where record_id = %s", [order]
+    )
+    landing.change("order", order)
+
+
+def drop_a_line(landing: Landing) -> None:
+    for entity in ("order", "shipment", "return"):
+        record = landing.some(entity)
+        landing.connection.execute(
+            sql.SQL("delete from raw.{} where record_id = %s and line_no = 1").format(
+                sql.Identifier(f"onec_{entity}_line")
+            ),
+            [record],
+        )
+        landing.change(entity, record)
+
+
+def add_a_line(landing: Landing) -> None:
+    shipment = landing.some("shipment")
+    landing.line("shipment_line", shipment, 99, product_id="milk", quantity=3, price=5, amount_with_vat=15)
+    landing.change("shipment", shipment)
+
+
+def delete_documents(landing: Landing) -> None:
+    for entity in ("order", "shipment", "return"):
+        landing.change(entity, landing.some(entity), deleted_at=LANDED_AT)
+
+
+def take_back_documents(landing: Landing) -> None:
+    for entity in ("order", "shipment", "return"):
+        landing.change(entity, landing.some(entity), posted=False)
+        landing.change(entity, landing.some(entity), deletion_mark=True)
+
+
+def post_drafts(landing: Landing) -> None:
+    for (order,) in landing.connection.execute(
+        "select record_id from raw.onec_order where not posted and deleted_at is null order by 1 limit 3"
+    ).fetchall():
+        landing.change("order", order, posted=True)
+
+
+def date_back(landing: Landing) -> None:
+    for entity in ("order", "shipment", "return"):
+        landing.change(entity, landing.some(entity), dated_at=datetime(2025, 3, 3, 20, 59, tzinfo=UTC))
+        landing.change(entity, landing.some(entity), dated_at=datetime(2025, 3, 3, 21, 1, tzinfo=UTC))
+
+
+def move_a_document_to_another_outlet(landing: Landing) -> None:
+    for entity in ("order", "shipment", "return"):
+        landing.change(entity, landing.some(entity), partner_id=landing.random.choice(OUTLETS))
+
+
+def move_an_outlet_to_another_client(landing: Landing) -> None:
+    landing.change("partner", "outlet 3", parent_id="client b")
+    landing.change("partner", "outlet 4", parent_id=None)
+
+
+def turn_goods_into_a_service(landing: Landing) -> None:
+    landing.change("product", "butter", product_type="Услуга")
+
+
+def rename_a_reason(landing: Landing) -> None:
+    landing.change("cancellation_reason", "odd", name="Клиент передумал")
+    landing.change("cancellation_reason", "refused", name="Отказ поставщика")
+
+
+def cancel_an_order(landing: Landing) -> None:
+    for reason in REASONS:
+        order = landing.some("order")
+        landing.connection.execute(
+            "update raw.onec_order_line set cancelled = true, cancellation_reason_id = %s where record_id = %s",
+            [reason, order],
+        )
+        landing.change("order", order)
+
+
+def add_documents(landing: Landing) -> None:
+    landing.order("new today", OUTLETS[0], AS_OF)
+    landing.order("new long ago", OUTLETS[1], FIRST_DAY - timedelta(days=40))
+    landing.order("for a stranger", "partner that has not landed", AS_OF - timedelta(days=3))
+    landing.order("ahead", OUTLETS[2], AS_OF + timedelta(days=2), shipped=False)
+    landing.give_back("r new", landing.some("shipment"), OUTLETS[5], AS_OF, "kefir")
+
+
+def move_the_base_to_another_zone(landing: Landing) -> None:
+    landing.connection.execute("update ops.source_instance set time_zone = 'Asia/Vladivostok'")
+
+
+def let_outlets_live_elsewhere(landing: Landing) -> None:
+    for order in {landing.some("order") for _ in range(5)}:
+        landing.change("order", order, delivery_address="Ленина, 14")
+    landing.connection.execute("update ops.source_instance set outlet_lives_in = 'delivery_address'")
+
+
+def a_branch_that_is_no_branch(landing: Landing) -> None:
+    landing.connection.execute("update ops.source_instance set branches = 'none'")
+
+
+DOCUMENT_EDITS: list[Callable[[Landing], None]] = [
+    edit_a_line,
+    drop_a_line,
+    add_a_line,
+    delete_documents,
+    take_back_documents,
+    post_drafts,
+    date_back,
+    move_a_document_to_another_outlet,
+    cancel_an_order,
+    add_documents,
+]
+# Rounds are apart so that one edit, which renews everything, cannot hide that another renews too little.
+ROUNDS: dict[str, list[Callable[[Landing], None]]] = {
+    "documents": DOCUMENT_EDITS,
+    "catalogues": [move_an_outlet_to_another_client, turn_goods_into_a_service],
+    "reasons": [rename_a_reason],
+    "branches": [a_branch_that_is_no_branch],
+    "outlets": [move_the_base_to_another_zone, let_outlets_live_elsewhere],
+}
+
+
+def keep(conn: Connection, name: str) -> None:
+    conn.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
+    for mart in MARTS:
+        conn.execute(
+            sql.SQL("create table {}.{} as select * from marts.{}").format(
+                sql.Identifier(name), sql.Identifier(mart), sql.Identifier(mart)
+            )
+        )
+
+
+def differences(conn: Connection, kept: str) -> dict[str, int]:
+    """Rows of each mart that differ from the kept copy, both ways."""
+    found = {}
+    for mart in MARTS:
+        row = conn.execute(
+            sql.SQL(
+                """
+                select count(*) from (
+                    (select * from {kept}.{mart} except all select * from marts.{mart})
+                    union all
+                    (select * from marts.{mart} except all select * from {kept}.{mart})
+                ) as different
+                """
+            ).format(kept=sql.Identifier(kept), mart=sql.Identifier(mart))
+        ).fetchone()
+        assert row is not None
+        if row[0]:
+            found[mart] = row[0]
+    return found
+
+
+def dbt(database: str, *, full_refresh: bool = False) -> None:
+    """All models and seeds, without the tests: those run in the first build."""
+    refresh = ["--full-refresh"] if full_refresh else []
+    for command in ("seed", "run"):
+        code, tail = run_dbt([command, "--vars", json.dumps({"as_of": AS_OF.isoformat()}), *refresh], database)
+        assert code == 0, tail
+
+
+@pytest.mark.timeout(1800)
+def test_incremental_equals_a_build_from_nothing(database: str) -> None:
+    with connect(database) as conn:
+        ensure_tables(conn)
+        landing = Landing(conn, random.Random(20250610))
+        seed(landing)
+    build(AS_OF, triggered_by="test", database_url=database)
+    with connect(database) as conn:
+        assert conn.execute("select count(*) > 200 from marts.fct_order_line").fetchone() == (True,)
+        assert conn.execute("select count(*) > 0 from marts.follow_up").fetchone() == (True,)
+        keep(conn, "first")
+
+    dbt(database)
+    with connect(database) as conn:
+        assert differences(conn, "first") == {}, "a second build of the same landing changed something"
+
+    before = "first"
+    for number, (name, edits) in enumerate(ROUNDS.items()):
+        with connect(database) as conn:
+            landing = Landing(conn, random.Random(number), load_id=2 + number)
+            for edit in edits:
+                edit(landing)
+        dbt(database)
+        with connect(database) as conn:
+            assert differences(conn, before), f"{name}: the edits did not reach the marts"
+            keep(conn, name)
+        dbt(database, full_refresh=True)
+        with connect(database) as conn:
+            assert differences(conn, name) == {}, name
+        before = name
+
+
+@pytest.mark.timeout(900)
+def test_deleted_and_emptied_documents_leave_the_marts(database: str) -> None:
+    with connect(database) as conn:
+        ensure_tables(conn)
+        seed(Landing(conn, random.Random(1)))
+    dbt(database)
+    with connect(database) as conn:
+        landing = Landing(conn, random.Random(2), load_id=2)
+        landing.change("order", "o 0-1", deleted_at=LANDED_AT)
+        conn.execute("delete from raw.onec_order_line where record_id = 'o 0-2'")
+        landing.change("order", "o 0-2")
+        landing.change("shipment", "s o 0-3", posted=False)
+    dbt(database)
+    days = [FIRST_DAY + timedelta(days=3), FIRST_DAY + timedelta(days=6)]
+    with connect(database) as conn:
+        gone = conn.execute("select count(*) from marts.fct_order_line where order_id in ('o 0-1', 'o 0-2')").fetchone()
+        unposted = conn.execute("select count(*) from marts.fct_shipment_line where shipment_id = 's o 0-3'").fetchone()
+        occasions = conn.execute(
+            """
+            select count(*) from marts.fct_order_occasion
+            where outlet_id = 'outlet 0' and ordered_on = any(%s)
+            """,
+            [days],
+        ).fetchone()
+    assert (gone, unposted, occasions) == ((0,), (0,), (0,))

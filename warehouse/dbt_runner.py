@@ -72,15 +72,19 @@ def build(
     *,
     full_refresh: bool = False,
     select: str | None = None,
+    unit_tests: bool = False,
     triggered_by: str,
     database_url: str | None = None,
 ) -> DbtOutcome:
     """Run `dbt build` for business date `as_of`; waits while another build of the same database runs.
 
+    Unit tests judge the rules, not the day's data: they belong to development, a day's build leaves them out.
     Results are recorded whether it succeeds or not. Raises DbtBuildFailed.
     """
     url = database_url or configured_url()
     arguments = ["build", "--vars", json.dumps({"as_of": as_of.isoformat()})]
+    if not unit_tests:
+        arguments += ["--exclude-resource-type", "unit_test"]
     if full_refresh:
         arguments.append("--full-refresh")
     if select:

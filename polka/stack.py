@@ -25,6 +25,10 @@ SIMULATORS_TIMEOUT_SECONDS = 180.0
 SOURCE = "onec_main"
 
 
+class ForeignWarehouse(RuntimeError):
+    """The simulated base would be written into a warehouse that is not this checkout's own."""
+
+
 class NoSpace(RuntimeError):
     """The disk is full, or too full to begin."""
 
@@ -33,12 +37,10 @@ class Stack:
     """`attached`: everything but the database ends with this process, and a service that dies is an error."""
 
     def __init__(self, steps: Steps, *, attached: bool) -> None:
-        settings = get_settings()
-        self.var_dir = settings.var_dir.resolve()
+        self.var_dir = get_settings().var_dir.resolve()
         self.database = EmbeddedServer(self.var_dir, announce=self._announce)
         self.simulators = ServiceGroup("simulators", self.var_dir / "run")
         self.airflow = ServiceGroup("airflow", self.var_dir / "run")
-        self._configured_url = settings.database_url
         self._steps = steps
         self._attached = attached
         self._announcement = ""
@@ -58,11 +60,16 @@ class Stack:
             yield
 
     def start_database(self) -> str:
-        """Start or reuse the embedded server, migrate the warehouse; return its URL."""
+        """Start or reuse the embedded server, migrate the warehouse; return its URL. Raises ForeignWarehouse."""
+        if get_settings().database_url:
+            raise ForeignWarehouse(
+                "POLKA_DATABASE_URL is set, but this stack reads a simulated base and would mix it into that warehouse; "
+                "unset it: the embedded database is used."
+            )
         check_space(self.var_dir)
         with self._steps.step("PostgreSQL (embedded)") as step:
             record = self.database.start()
-            url = self._configured_url or self.database.ensure_database("polka")
+            url = self.database.ensure_database("polka")
             step.done(f"127.0.0.1:{record.port}" + self._announcement)
         with self._steps.step("Warehouse: migrations, calendar") as step:
             step.done(prepare_warehouse(url))

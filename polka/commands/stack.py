@@ -21,6 +21,7 @@ from polka.progress import Steps
 from polka.services import AlreadyRunning, ServiceFailed
 from polka.simulated import SimulatorsFailed
 from polka.stack import (
+    ForeignWarehouse,
     NoSpace,
     Stack,
     dag_ids,
@@ -43,6 +44,7 @@ EXPECTED = (
     AirflowNotPrepared,
     AlreadyRunning,
     EmbeddedServerError,
+    ForeignWarehouse,
     JudgedWrong,
     MigrationError,
     NoSpace,

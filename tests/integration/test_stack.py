@@ -9,7 +9,7 @@ from rich.console import Console
 
 from polka.progress import Steps
 from polka.services import AlreadyRunning, Service
-from polka.stack import NoSpace, Stack, check_space, ended_by_signals
+from polka.stack import ForeignWarehouse, NoSpace, Stack, check_space, ended_by_signals
 from warehouse.settings import get_settings
 
 
@@ -47,3 +47,10 @@ def test_too_little_space_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> No
 def test_sigterm_ends_like_ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt), ended_by_signals():
         signal.raise_signal(signal.SIGTERM)
+
+
+def test_the_simulated_base_is_never_mixed_into_a_warehouse_of_yours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLKA_DATABASE_URL", "postgresql://analyst@warehouse.example.org/polka")
+    get_settings.cache_clear()
+    with pytest.raises(ForeignWarehouse, match="unset it"):
+        stack().start_database()

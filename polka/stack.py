@@ -63,8 +63,8 @@ class Stack:
         """Start or reuse the embedded server, migrate the warehouse; return its URL. Raises ForeignWarehouse."""
         if get_settings().database_url:
             raise ForeignWarehouse(
-                "POLKA_DATABASE_URL is set, but this stack reads a simulated base and would mix it into that warehouse; "
-                "unset it: the embedded database is used."
+                "POLKA_DATABASE_URL is set, but this stack reads a simulated base and would mix it into that "
+                "warehouse; unset it: the embedded database is used."
             )
         check_space(self.var_dir)
         with self._steps.step("PostgreSQL (embedded)") as step:

@@ -16,7 +16,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 class Settings(BaseSettings):
     """Typed settings. Secrets of sources and channels are not here: they live in Airflow connections."""
 
-    model_config = SettingsConfigDict(env_prefix="POLKA_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="POLKA_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     var_dir: Path = PROJECT_ROOT / "var"
     database_url: str | None = Field(None, description="Warehouse; None means the embedded server under var_dir")

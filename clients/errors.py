@@ -10,12 +10,16 @@ class ClientError(Exception):
     """Base of everything a client raises. Messages never hold secrets or personal data.
 
     status: HTTP or SMTP status when there was one. code: the other system's own error code.
+    cause: one word for programs that choose their own sentence (`login`, `unknown_host`, ...), where it is known.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str | None = None, cause: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.cause = cause
 
 
 class Retriable(ClientError):
@@ -27,9 +31,10 @@ class Retriable(ClientError):
         *,
         status: int | None = None,
         code: str | None = None,
+        cause: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message, status=status, code=code)
+        super().__init__(message, status=status, code=code, cause=cause)
         self.retry_after = retry_after
 
 

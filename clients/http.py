@@ -2,6 +2,7 @@
 
 import logging
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,14 @@ def _until(moment: str, server_date: str | None) -> float | None:
         return None
     pause = _aware(parsedate_to_datetime(moment)) - _aware(parsedate_to_datetime(server_date))
     return max(0.0, pause.total_seconds())
+
+
+def server_time(headers: Mapping[str, str]) -> datetime | None:
+    """The web server's own clock out of `Date`, aware; None when absent or unreadable."""
+    try:
+        return _aware(parsedate_to_datetime(headers.get("Date", "")))
+    except (TypeError, ValueError, IndexError):
+        return None
 
 
 def _aware(moment: datetime) -> datetime:
@@ -197,19 +206,24 @@ class HttpSession:
                 body = self._read(answer, started + limit, max_bytes)
                 return Response(answer.status_code, answer.headers, body, time.monotonic() - started)
         except requests.ConnectTimeout as error:
-            raise Retriable(self._say("no connection in time", method, url, error)) from None
+            raise Retriable(self._say("no connection in time", method, url, error), cause="connect_timeout") from None
         except (requests.Timeout, TimeoutError) as error:
             if harmless:
-                raise TimedOut(self._say(f"no complete answer in {limit:g} s", method, url, error)) from None
+                raise self._timed_out(limit, method, url, error) from None
             raise Unknown(self._say(f"no answer in {limit:g} s, outcome unknown", method, url, error)) from None
         except requests.exceptions.SSLError as error:
             message = self._say("the server's certificate is not trusted or TLS failed", method, url, error)
-            raise Fatal(message + "; install the certificate authority of the server on this machine") from None
+            raise Fatal(
+                message + "; name the file with its certificate authority in REQUESTS_CA_BUNDLE",
+                cause=_tls_cause(error),
+            ) from None
         except requests.RequestException as error:
             if harmless and "ReadTimeoutError" in repr(error):  # requests hides a timeout inside the body so
-                raise TimedOut(self._say(f"no complete answer in {limit:g} s", method, url, error)) from None
+                raise self._timed_out(limit, method, url, error) from None
             if harmless or _never_left(error):
-                raise Retriable(self._say("connection failed", method, url, error)) from None
+                raise Retriable(
+                    self._say("connection failed", method, url, error), cause=_connection_cause(error)
+                ) from None
             raise Unknown(self._say("connection lost, outcome unknown", method, url, error)) from None
 
     def close(self) -> None:
@@ -227,8 +241,44 @@ class HttpSession:
                 raise TimeoutError
         return b"".join(chunks)
 
+    def _timed_out(self, limit: float, method: str, url: str, error: Exception) -> TimedOut:
+        return TimedOut(self._say(f"no complete answer in {limit:g} s", method, url, error), cause="timeout")
+
     def _say(self, what: str, method: str, url: str, error: Exception) -> str:
         return redact(f"{what}: {method} {url.split('?')[0]} ({type(error).__name__})", self._secrets)
+
+
+def _tls_cause(error: requests.exceptions.SSLError) -> str:
+    """What exactly is wrong with TLS; the numbers are OpenSSL's verify codes."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    inner = reason.args[0] if isinstance(reason, Exception) and reason.args else reason
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        by_code = {
+            10: "tls_expired",
+            18: "tls_untrusted",
+            19: "tls_untrusted",
+            20: "tls_untrusted",
+            21: "tls_untrusted",
+        }
+        return {**by_code, 62: "tls_other_host", 64: "tls_other_host"}.get(inner.verify_code, "tls_certificate")
+    if isinstance(inner, ssl.SSLError) and inner.reason in {
+        "WRONG_VERSION_NUMBER",
+        "HTTP_REQUEST",
+        "RECORD_LAYER_FAILURE",
+    }:
+        return "tls_not_spoken"
+    return "tls"
+
+
+def _connection_cause(error: requests.RequestException) -> str:
+    text = repr(error)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "proxy"
+    if isinstance(error, requests.exceptions.InvalidURL):
+        return "bad_address"
+    if "NameResolutionError" in text:
+        return "unknown_host"
+    return "refused" if "NewConnectionError" in text else "broken_off"
 
 
 def _never_left(error: requests.RequestException) -> bool:

@@ -8,12 +8,14 @@ import json
 import re
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from clients.connection import Connection
 from clients.errors import ClientError, Fatal, Retriable, TimedOut, TooLarge
-from clients.http import HttpSession, Response, redact, retry_after_seconds, with_backoff
+from clients.http import HttpSession, Response, redact, retry_after_seconds, server_time, with_backoff
 
 BOM = b"\xef\xbb\xbf"
 JSON_FORMAT = "application/json;odata=nometadata"
@@ -29,13 +31,25 @@ class NotFound(Fatal):
     """There is no record with that key."""
 
 
+@dataclass(frozen=True)
+class Greeting:
+    """A base's first answer: its published sets, its web server's clock (aware) if it told, seconds it took."""
+
+    sets: tuple[str, ...]
+    server_time: datetime | None
+    elapsed: float
+
+
 class OnecClient:
     """Reads one publication. May be used by several threads; each gets a session of its own."""
 
     def __init__(self, connection: Connection, *, timeout: float = 600.0, attempts: int = 5, first_pause: float = 1.0):
         """connection.url is the root, ending in `/odata/standard.odata`; timeout in seconds, per request."""
         if not urlsplit(connection.url).scheme:
-            raise Fatal(f"the address of 1C must begin with http:// or https://, not '{redact(connection.url)[:80]}'")
+            raise Fatal(
+                f"the address of 1C must begin with http:// or https://, not '{redact(connection.url)[:80]}'",
+                cause="bad_address",
+            )
         self._root = connection.url.rstrip("/")
         self._timeout = timeout
         self._attempts = attempts
@@ -64,6 +78,25 @@ class OnecClient:
         for session in sessions:
             session.close()
         self._local = threading.local()
+
+    def greet(self) -> Greeting:
+        """Ask the root of the publication, once: does it answer, does it let us in, what is published.
+
+        Raises ClientError; its `cause` tells what is in the way.
+        """
+        url = f"{self._root}/{query({'$format': JSON_FORMAT})}"
+        answer = self._session().request("GET", url, headers={"Accept": "application/json"}, max_bytes=1 << 26)
+        problem = judge(answer, "the list of published sets", secrets=self._secrets)
+        if problem is not None:
+            raise problem
+        try:
+            listed = json.loads(answer.body.decode("utf-8-sig"))["value"]
+            names = tuple(str(item["url"]) for item in listed)
+        except (KeyError, ValueError, TypeError):
+            raise Fatal(
+                "the answer is JSON, but no list of 1C's published sets", status=200, cause="no_odata"
+            ) from None
+        return Greeting(names, server_time(answer.headers), answer.elapsed)
 
     def collection(self, source_set: str, options: Mapping[str, str], *, retry: bool = True) -> bytes:
         """One answer of a set as JSON bytes (a collection under "value"), exactly as sent.
@@ -175,7 +208,9 @@ def judge(
             return None
         if start[:1] == b"<" and shape == "json":
             return Fatal(
-                "1C answered with XML although JSON was asked for: OData speaks JSON from platform 8.3.6 on", status=200
+                "1C answered with XML although JSON was asked for: OData speaks JSON from platform 8.3.6 on",
+                status=200,
+                cause="only_xml",
             )
     details = _details(answer.body, is_html)
     said = redact(details.message, secrets or [])[:300]
@@ -223,52 +258,73 @@ def _explain(answer: Response, source_set: str, code: str | None, said: str, is_
     quoted = f" 1C says: «{said}»" if said else ""
     tail = f" [HTTP {status}{f', code {code}' if code else ''}]{quoted}"
 
-    def fatal(words: str) -> Fatal:
-        return Fatal(words + tail, status=status, code=code)
+    def fatal(words: str, cause: str | None = None) -> Fatal:
+        return Fatal(words + tail, status=status, code=code, cause=cause)
 
     pause = retry_after_seconds(answer.headers)
     if status == 200:
         if is_html:
             return fatal(
                 "got a web page instead of data: the address leads to a login page or a site, not to OData; "
-                "use the address that ends in /odata/standard.odata and switch single sign-on off for it"
+                "use the address that ends in /odata/standard.odata and switch single sign-on off for it",
+                "web_page",
             )
         return fatal(f"the answer for {source_set} is not a collection of records")
     if 300 <= status < 400:
         target = urlsplit(answer.headers.get("Location", ""))
         return fatal(
             f"1C redirects to {target.scheme}://{target.hostname}{target.path[:80]}: "
-            "put the final address into the connection"
+            "put the final address into the connection",
+            "redirect",
         )
     if status == 401 and code == "20":
         return fatal(
             f"the user may not read {source_set}: give it a role with the right to read this object "
-            "(a read-only profile for Polka) or take the entity out of the mapping"
+            "(a read-only profile for Polka) or take the entity out of the mapping",
+            "no_rights",
+        )
+    schemes = answer.headers.get("WWW-Authenticate", "").lower()
+    if status == 401 and schemes and "basic" not in schemes:
+        return fatal(
+            "the web server asks for Windows sign-in: switch «Basic» authentication on for the publication, "
+            "or anonymous access, so that 1C itself asks for login and password",
+            "login_scheme",
         )
     if status == 401:
         return fatal(
             "1C did not accept the login: check login and password of the connection, that the user may sign in "
-            "by 1C:Enterprise authentication, and that it is not switched off"
+            "by 1C:Enterprise authentication, and that it is not switched off",
+            "login",
+        )
+    if status == 403 and is_html:
+        return fatal(
+            "the web server before 1C forbids the request: allow this machine and the path /odata there",
+            "forbidden",
         )
     if status == 403:
         return fatal(
             "1C refuses to start a session: sessions may be locked for maintenance, or the user may not use "
-            "external access; ask the 1C administrator, then run again"
+            "external access; ask the 1C administrator, then run again",
+            "session_refused",
         )
     if status == 404 and code == "9":
         return NotFound(f"no such record in {source_set}" + tail, status=status, code=code)
     if status == 404 and code == "8":
         return fatal(
             f"{source_set} is not published: tick it in the list of the standard OData interface "
-            "(«Настройка состава стандартного интерфейса OData») or take the entity out of the mapping"
+            "(«Настройка состава стандартного интерфейса OData») or take the entity out of the mapping",
+            "not_published",
         )
     if status == 404:
-        return fatal("there is no OData here: check the address and that the publication has OData switched on")
+        return fatal(
+            "there is no OData here: check the address and that the publication has OData switched on", "no_odata"
+        )
     if status == 406:
         return Retriable(
             "1C has no free licence or session for us: free one, or let Polka read when fewer people work" + tail,
             status=status,
             code=code,
+            cause="no_licence",
             retry_after=pause,
         )
     if status == 400 and code in ("6", "10", "14"):
@@ -281,11 +337,16 @@ def _explain(answer: Response, source_set: str, code: str | None, said: str, is_
             "fewer records are asked for now" + tail,
             status=status,
             code=code,
+            cause="too_large",
         )
     if status in (400, 405, 501):
         return fatal(f"1C cannot serve the request for {source_set}")
     if status == 429 or status >= 500:
         return Retriable(
-            f"1C failed for a moment while reading {source_set}" + tail, status=status, code=code, retry_after=pause
+            f"1C failed for a moment while reading {source_set}" + tail,
+            status=status,
+            code=code,
+            cause="server_error",
+            retry_after=pause,
         )
     return fatal(f"unexpected answer while reading {source_set}")

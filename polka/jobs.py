@@ -192,21 +192,24 @@ def deliver_branch(as_of: str, verdict: dict[str, Any]) -> dict[str, Any]:
     settings = get_settings()
     day = date.fromisoformat(as_of)
     connections = _channel_connections()
+    name = verdict["branch_name"] or verdict["instance"]
     if verdict["verdict"] == BRANCH_HELD:
+        why = verdict["reason_ru"] if settings.language == "ru" else verdict["reason_en"]
         hold_notice(
             day,
             verdict["branch_id"],
             verdict["branch_name"],
-            verdict["reason_ru"] if settings.language == "ru" else verdict["reason_en"],
+            why,
             connections,
             rehearsal=not settings.send,
+            instance=verdict["instance"],
         )
-        return {"branch": verdict["branch_name"], "held": verdict["reason_ru"]}
+        return {"branch": name, "held": why}
     outcome = deliver(day, verdict["branch_id"], connections, rehearsal=not settings.send, instance=verdict["instance"])
     counts = dataclasses.asdict(outcome)
     # What a rehearsal would have sent stays in the log's counts: XComs are no place for letters.
     counts["would_send"] = len(counts["would_send"])
-    return {"branch": verdict["branch_name"], **counts}
+    return {"branch": name, **counts}
 
 
 def settle(as_of: str, outcomes: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:

@@ -80,6 +80,18 @@ def test_a_letter_that_only_a_person_can_check_is_said_aloud(
         )
 
 
+def test_a_held_base_without_branches_tells_its_own_people_only(
+    monkeypatch: pytest.MonkeyPatch, channel_connections: dict[str, str]
+) -> None:
+    pin(monkeypatch, clock.company_time().date())
+    told: list[object] = []
+    monkeypatch.setattr("alerts.deliver.hold_notice", lambda *_, instance, **__: told.append(instance))
+    held = {"verdict": "hold", "branch_id": "all", "branch_name": None, "reason_ru": "нет связи", "reason_en": "dead"}
+    outcome = jobs.deliver_branch(clock.business_date().isoformat(), {"instance": "onec_south", **held})
+    assert told == ["onec_south"]
+    assert outcome == {"branch": "onec_south", "held": "нет связи"}
+
+
 @pytest.mark.parametrize(
     ("hour_passed", "manual", "gives_up"), [(False, False, False), (True, False, True), (False, True, True)]
 )

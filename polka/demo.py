@@ -4,13 +4,12 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from polka import airflow_env
 from polka.airflow_api import AirflowApi, Run, Task
+from polka.lists import read_list, show_list
 from polka.progress import Steps
 from polka.simulated import Simulated
 from polka.stack import (
@@ -55,7 +54,7 @@ def demo(console: Console) -> None:
             with steps.step("Judge: lists against planted truths") as step:
                 verdict = judge(simulated, url)
                 step.done("exact")
-            show_list(console, url, as_of)
+            show_list(console, read_list(url, as_of), get_settings())
             show_deliveries(console, url, as_of, simulated)
             console.print(verdict, highlight=False, markup=False)
         finally:
@@ -106,51 +105,6 @@ def judge(simulated: Simulated, url: str) -> str:
     if outcome.returncode != 0:
         raise JudgedWrong(f"The lists are not what was planted:\n{outcome.stdout}{outcome.stderr}")
     return outcome.stdout.strip()
-
-
-def show_list(console: Console, url: str, as_of: date) -> None:
-    with connect(url) as conn:
-        rows = conn.execute(
-            """
-            select manager_name, client_name, outlets_affected, outlets_total, evidence, money_at_risk
-            from marts.follow_up
-            where as_of = %s
-            order by manager_name, list_rank, client_name
-            """,
-            [as_of],
-        ).fetchall()
-    russian = get_settings().language == "ru"
-    headers = (
-        ("Торговый представитель", "Клиент", "Что случилось", "Под риском, ₽")
-        if russian
-        else ("Sales rep", "Client", "What happened", "At risk, ₽")
-    )
-    table = Table(title=f"{'Кому позвонить' if russian else 'Whom to call'}, {as_of}", show_lines=False)
-    for position, header in enumerate(headers):
-        table.add_column(header, justify="right" if position == 3 else "left", overflow="fold")
-    before = None
-    for manager, client, affected, total, evidence, money in rows:
-        if before is not None and manager != before:
-            table.add_section()
-        fact = _fact(affected, total, evidence, russian=russian)
-        table.add_row(manager if manager != before else "", client, fact, f"{money:,.0f}".replace(",", " "))
-        before = manager
-    console.print(table)
-    total_money = f"{sum(row[5] for row in rows):,.0f}".replace(",", " ")
-    reps = len({row[0] for row in rows})
-    console.print(f"{len(rows)} clients, {reps} sales reps, {total_money} ₽ at risk", highlight=False)
-
-
-def _fact(affected: int, total: int, evidence: dict[str, Any], *, russian: bool) -> str:
-    outlets = evidence["outlets"]
-    due = min(outlet["due_on"] for outlet in outlets)
-    day = f"{due[8:10]}.{due[5:7]}"
-    cycles = max(outlet["missed_cycles"] for outlet in outlets)
-    if russian:
-        where = "" if total == 1 else f"точек без заказа {affected} из {total}; "
-        return f"{where}ждали {day}, пропущено заказов: {cycles}"
-    where = "" if total == 1 else f"{affected} of {total} outlets; "
-    return f"{where}due {day}, orders missed: {cycles}"
 
 
 def show_deliveries(console: Console, url: str, as_of: date, simulated: Simulated) -> None:

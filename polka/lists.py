@@ -1,6 +1,5 @@
-"""Today's list on the screen, in the words that the reps read."""
+"""A day's list on the screen, in the words that the reps read."""
 
-import json
 from datetime import date
 
 from rich.console import Console
@@ -29,7 +28,7 @@ def read_list(url: str | None, as_of: date, rep: str | None = None) -> list[Foll
             """,
             {"as_of": as_of, "rep": rep},
         ).fetchall()
-    return [follow_up_from_payload(row[0] if isinstance(row[0], str) else json.dumps(row[0])) for row in rows]
+    return [follow_up_from_payload(row[0]) for row in rows]
 
 
 def show_list(console: Console, rows: list[FollowUp], settings: Settings) -> None:

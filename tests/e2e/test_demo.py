@@ -104,8 +104,8 @@ def delivered(var_dir: Path) -> list[tuple[str, str, str | None]]:
 
 
 def listed(output: str) -> list[str]:
-    """The rows of the printed table, and the totals."""
-    return [line for line in output.splitlines() if line.startswith("│") or "at risk" in line or "Deliveries" in line]
+    """The rows of the printed tables, and the totals."""
+    return [line for line in output.splitlines() if line.startswith("│") or "под риском" in line or "Deliveries" in line]
 
 
 def test_killed_at_a_bad_moment_then_whole_then_again_sends_everything_once(var_dir: Path) -> None:
@@ -129,7 +129,7 @@ def test_killed_at_a_bad_moment_then_whole_then_again_sends_everything_once(var_
     assert ours(var_dir) == set(), "nothing is left running"
     manifest = json.loads((var_dir / "sim" / "manifest.json").read_text())
     clients = {planted["client_id"] for planted in manifest["planted"] if planted["kind"] == "missed_order"}
-    assert re.search(rf"{len(clients)} clients, \d+ sales reps", second.stdout)
+    assert re.search(rf"Клиентов: {len(clients)}, менеджеров: \d+", second.stdout)
     sent = delivered(var_dir)
     assert len(sent) == 2 * len(clients)
 

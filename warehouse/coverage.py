@@ -35,12 +35,25 @@ def start_run(
     started_at: datetime,
     triggered_by: str,
 ) -> int:
-    """Open a run record and return its load_id. The caller holds the lock, so runs left open are dead: closed here."""
+    """Open a run record and return its load_id. The caller holds the lock, so runs left open are dead: closed here.
+
+    A dead run could not count. The records of its archived pages, which hold news, are noted as changed: whoever
+    asks whether landing has changed since a build must hear yes.
+    """
     with conn.transaction():
         conn.execute(
             """
-            update ops.load_run set status = 'failed', finished_at = now(), error = 'interrupted'
-            where instance = %s and entity = %s and status = 'running'
+            update ops.load_run as r
+            set status = 'failed', finished_at = now(), error = 'interrupted', pages = landed.pages,
+                rows_changed = landed.records
+            from (
+                select d.load_id, count(p.load_id) as pages, coalesce(sum(p.record_count), 0) as records
+                from ops.load_run as d
+                left join raw.page_archive as p on p.load_id = d.load_id
+                where d.instance = %s and d.entity = %s and d.status = 'running'
+                group by d.load_id
+            ) as landed
+            where r.load_id = landed.load_id
             """,
             [instance, entity],
         )

@@ -160,6 +160,30 @@ def test_first_load(base: SmallOnec, warehouse: str, monkeypatch: pytest.MonkeyP
     assert abs(statement - statements) <= 2 * STATISTICS_STATEMENTS
 
 
+def test_what_a_dead_run_landed_is_known_to_have_changed(
+    base: SmallOnec, warehouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next read finds it unchanged, so only the dead run can say that marts built in between are behind."""
+    base.sets[ORDERS] = first_state()
+    for statement in count():
+        name = f"dead_{statement}"
+        crash_at(monkeypatch, statement)
+        if not died(lambda name=name: extract(source(name), "order", base.connection, database_url=warehouse)):
+            break
+        with connect(warehouse, autocommit=True) as conn:
+            there = conn.execute("select count(*) from raw.onec_order where instance = %s", [name]).fetchone()
+        crash_at(monkeypatch, None)
+        outcome = extract(source(name), "order", base.connection, database_url=warehouse)
+        with connect(warehouse, autocommit=True) as conn:
+            told = conn.execute(
+                "select coalesce(sum(rows_inserted + rows_changed), 0) from ops.load_run"
+                " where instance = %s and load_id < %s",
+                [name, outcome.load_id],
+            ).fetchone()
+        assert told == there
+    assert statement > 15
+
+
 def test_changes_and_deletions(base: SmallOnec, warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def prepare(name: str) -> None:
         base.sets[ORDERS] = first_state()

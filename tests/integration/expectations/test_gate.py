@@ -180,11 +180,12 @@ def test_a_quiet_sunday_is_fresh(good_world: str, monkeypatch: pytest.MonkeyPatc
     assert {branch: v.verdict for branch, v in look(good_world, sunday).items()} == {NORTH: "go", SOUTH: "go"}
 
 
-def test_landing_newer_than_the_marts_holds(good_world: str) -> None:
+@pytest.mark.parametrize("status", ["done", "failed"])
+def test_landing_newer_than_the_marts_holds(good_world: str, status: str) -> None:
     change(
         good_world,
         "insert into ops.load_run (instance, entity, mode, started_at, finished_at, status, rows_seen, rows_changed) "
-        "values ('onec_main', 'order', 'cursor', '2025-06-10 07:07+03', '2025-06-10 07:08+03', 'done', 100, 2)",
+        f"values ('onec_main', 'order', 'cursor', '2025-06-10 07:07+03', '2025-06-10 07:08+03', '{status}', 100, 2)",
     )
     reason = look(good_world)[NORTH].reason_ru
     assert reason == "витрины посчитаны 10.06 05:40, а данные 1С изменились позже — 10.06 07:08; ждём пересчёта"

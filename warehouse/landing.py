@@ -16,7 +16,7 @@ import psycopg
 import zstandard
 from psycopg import sql
 
-from warehouse.db import Connection, advisory_lock
+from warehouse.db import Connection
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,9 @@ def ensure_tables(conn: Connection, tables: Iterable[LandingTable]) -> list[str]
     done: list[str] = []
     if not _missing(conn, wanted):
         return done
-    with conn.transaction(), advisory_lock(conn, "landing:tables"):
+    with conn.transaction():
+        # Until the commit: the next one in the queue must see the new tables.
+        conn.execute("select pg_advisory_xact_lock(hashtextextended('landing:tables', 0))")
         for schema, name, columns, found in _missing(conn, wanted):
             done.append(f"{schema}.{name}")
             relation = sql.Identifier(schema, name)

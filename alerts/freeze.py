@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
+from alerts.ledger import TOLD_EARLIER
 from warehouse.clock import business_date
 from warehouse.db import Connection, connect
 from warehouse.settings import get_settings
@@ -66,7 +67,7 @@ def refuse_other_days(as_of: date) -> None:
 def freeze(as_of: date, verdicts: Sequence[Verdict], *, database_url: str | None = None) -> FreezeOutcome:
     """Plan the day's rows of the verdicts' branches for every channel of the settings; other branches are not touched.
 
-    An episode that reached a channel on an earlier day is not planned again. Raises NotToday.
+    What reached a channel on an earlier day is not planned again. Raises NotToday.
     """
     refuse_other_days(as_of)
     settings = get_settings()
@@ -132,21 +133,17 @@ def _rename_changed_episodes(conn: Connection, values: dict[str, object]) -> Non
     )
 
 
-# A rep's day is counted over all branches, without the episodes that reached him on earlier days.
-_NUMBERED = """
+# A rep's day is counted over all branches, without what reached him on earlier days.
+_NUMBERED = f"""
     numbered as (
         select f.*, row_number() over (
             partition by f.instance, f.manager_id order by f.list_rank, f.followup_id
         ) as place
         from marts.follow_up as f
         where f.as_of = %(as_of)s and f.instance = %(instance)s
-          and not exists (
-              select 1 from ops.delivery_ledger as o
-              where o.followup_id = f.followup_id and o.channel = %(channel)s and o.as_of < f.as_of
-                and (o.state in ('sent', 'sending') or o.external_id is not null or o.needs_attention)
-          )
+          and not {TOLD_EARLIER}
     )
-"""
+"""  # noqa: S608
 
 
 def _plan(conn: Connection, values: dict[str, object]) -> None:

@@ -37,6 +37,22 @@ class Claim:
         return self.follow_up.followup_id
 
 
+# Row `f` of marts.follow_up tells nothing that did not reach this channel on an earlier day: each of its outlets was
+# told of, silent since the same order. A client of whose outlets one has ordered meanwhile is no news.
+TOLD_EARLIER = """
+    exists (
+        select 1 from ops.delivery_ledger as o
+        where o.instance = f.instance and o.client_id = f.client_id and o.channel = %(channel)s and o.as_of < f.as_of
+          and (o.state in ('sent', 'sending') or o.external_id is not null or o.needs_attention)
+          and o.payload -> 'evidence' -> 'outlets' @> (
+              select jsonb_agg(
+                  jsonb_build_object('outlet_id', e -> 'outlet_id', 'last_ordered_on', e -> 'last_ordered_on')
+              )
+              from jsonb_array_elements(f.evidence -> 'outlets') as e
+          )
+    )
+"""
+
 _DUE = """
     as_of = %(as_of)s and channel = %(channel)s
     and branch_id = %(branch_id)s and (%(instance)s::text is null or instance = %(instance)s)

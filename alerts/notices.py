@@ -11,6 +11,7 @@ from alerts.channels.email import EmailChannel
 from alerts.channels.registry import open_channels
 from alerts.contacts import Manager, read_managers
 from alerts.freeze import refuse_other_days
+from alerts.ledger import TOLD_EARLIER
 from alerts.quality import read_quality
 from alerts.render import Letter, Renderer
 from alerts.wording import Language, reason
@@ -225,10 +226,10 @@ def _managers_without_rows(
 ) -> list[tuple[Manager, int]]:
     """Reps of the branch with nothing in the ledger for the day, with how many clients they still have open."""
     rows = conn.execute(
-        """
+        f"""
         with known as (
             select l.instance, l.manager_id from ops.delivery_ledger as l
-            where l.as_of = %(as_of)s and l.channel = 'email' and l.state <> 'withdrawn'
+            where l.as_of = %(as_of)s and l.channel = %(channel)s and l.state <> 'withdrawn'
         ),
         open_rows as (
             select f.instance, f.manager_id, count(*) as clients from marts.follow_up as f
@@ -247,15 +248,12 @@ def _managers_without_rows(
               -- Rows of another branch that the gate has not judged yet: his day may not be empty.
               select 1 from marts.follow_up as f
               where f.as_of = e.as_of and f.instance = e.instance and f.manager_id = e.manager_id
-                and not exists (
-                    select 1 from ops.delivery_ledger as s
-                    where s.followup_id = f.followup_id and s.channel = 'email' and s.as_of < f.as_of
-                )
+                and not {TOLD_EARLIER}
           )
         group by e.instance, e.manager_id
         order by 1, 2
-        """,
-        {"as_of": as_of, "branch_id": branch_id, "instance": instance},
+        """,  # noqa: S608
+        {"as_of": as_of, "branch_id": branch_id, "instance": instance, "channel": "email"},
     ).fetchall()
     known = read_managers(conn, [(row[0], row[1]) for row in rows])
     conn.commit()

@@ -118,10 +118,18 @@ def _told(outlet: dict[str, Any]) -> str:
 
 
 def _judge_deliveries(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]], as_of: str, state_dir: Path) -> None:
-    """Every row of the list was sent once per channel, today or when its episode began, and nothing else was."""
-    ledger = conn.execute("select followup_id, channel, as_of, state, external_id from ops.delivery_ledger").fetchall()
+    """Every row of the list was told once per channel, today or on an earlier day, and nothing else was.
+
+    A row is told when a message of its client named each of its outlets as silent since the same order.
+    """
+    ledger = conn.execute(
+        "select followup_id, client_id, channel, as_of, state, external_id, payload from ops.delivery_ledger"
+    ).fetchall()
     in_list = {
-        row["followup_id"] for row in conn.execute("select followup_id from marts.follow_up where as_of = %s", [as_of])
+        row["followup_id"]: row
+        for row in conn.execute(
+            "select followup_id, client_id, evidence from marts.follow_up where as_of = %s", [as_of]
+        )
     }
     notices = {row["notice_id"] for row in conn.execute("select notice_id from ops.notice_ledger")}
     letters = Counter(key for key in _message_ids(state_dir) if key.strip("<>").split("@")[0] not in notices)
@@ -129,7 +137,13 @@ def _judge_deliveries(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]]
     for channel in sorted({row["channel"] for row in ledger} | arrived.keys()):
         rows = [row for row in ledger if row["channel"] == channel]
         sent = [row for row in rows if row["state"] == "sent"]
-        verdict.compare(f"{channel}: rows sent", len(in_list), sum(row["followup_id"] in in_list for row in sent))
+        told = [(row["client_id"], _silences(row["payload"]["evidence"])) for row in sent]
+        reached = [
+            row
+            for row in in_list.values()
+            if any(client == row["client_id"] and _silences(row["evidence"]) <= named for client, named in told)
+        ]
+        verdict.compare(f"{channel}: rows told", len(in_list), len(reached))
         for row in rows:
             today = row["as_of"].isoformat() == as_of
             if today and row["state"] != "sent":
@@ -146,6 +160,10 @@ def _judge_deliveries(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]]
             for key, times in found.items():
                 if times > 1:
                     verdict.problem(f"{channel}: message {key} came {times} times")
+
+
+def _silences(evidence: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(outlet["outlet_id"], outlet["last_ordered_on"]) for outlet in evidence["outlets"]}
 
 
 def _portal_tasks(state_dir: Path) -> Counter[str]:

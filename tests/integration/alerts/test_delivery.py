@@ -476,3 +476,45 @@ def test_no_personal_data_and_no_secret_in_the_log(
     assert ours
     for secret in ("ivanov", "orlova", "900 000", "polkademo", "Петрова"):
         assert secret not in ours
+
+
+def test_of_what_was_told_only_news_is_told_again(
+    database: str, portal: PortalHandle, mail: MailServer, connections: dict[str, Connection]
+) -> None:
+    """One of two silent outlets has ordered: no second task. Another one has fallen silent: that is news."""
+    build_marts(database, [follow_up(1, outlets=[outlet("a"), outlet("b")]), follow_up(2, outlets=[outlet("c")])])
+    freeze(AS_OF, [Go()], database_url=database)
+    deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
+    with connect(database) as conn:
+        conn.execute("update ops.delivery_ledger set as_of = as_of - 1")
+        conn.execute("delete from marts.follow_up")
+    answered = follow_up(1, followup_id=f"{11:032x}", outlets=[outlet("b")])
+    worse = follow_up(2, followup_id=f"{12:032x}", outlets=[outlet("c"), outlet("d")])
+    add_rows(database, [answered, worse])
+
+    freeze(AS_OF, [Go()], database_url=database)
+    deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
+
+    assert {task["XML_ID"] for task in portal.tasks()} == {f"{1:032x}", f"{2:032x}", f"{12:032x}"}
+    assert len(mail.messages) == 2
+    assert states(database, "email") == {"client-1": "sent", "client-2": "sent"}
+
+
+def test_a_rep_whose_clients_were_all_told_earlier_hears_that_nothing_is_new(
+    database: str, mail: MailServer, connections: dict[str, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_environment(monkeypatch, channels='["email"]')
+    build_marts(database, [follow_up(1, outlets=[outlet("a"), outlet("b")])])
+    add_quiet_outlets(database, REPS[0], 3)
+    freeze(AS_OF, [Go()], database_url=database)
+    deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
+    with connect(database) as conn:
+        conn.execute("update ops.delivery_ledger set as_of = as_of - 1")
+        conn.execute("delete from marts.follow_up")
+    add_rows(database, [follow_up(1, followup_id=f"{11:032x}", outlets=[outlet("b")])])
+
+    freeze(AS_OF, [Go()], database_url=database)
+    outcome = deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
+
+    assert (outcome.sent, outcome.notices) == (0, 1)
+    assert len(mail.messages) == 2

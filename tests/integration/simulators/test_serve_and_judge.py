@@ -144,7 +144,8 @@ def day(database: str, tmp_path: Path) -> tuple[str, Path]:
                 insert into ops.delivery_ledger
                     (followup_id, channel, as_of, instance, client_id, branch_id, state, list_rank, payload,
                      external_id)
-                values ('f1', %s, '2026-03-11', 'onec_main', 'c1', 'b1', 'sent', 1, '{}', %s)
+                select 'f1', %s, '2026-03-11', 'onec_main', 'c1', 'b1', 'sent', 1, to_jsonb(f), %s
+                from marts.follow_up as f
                 """,
                 [channel, external],
             )
@@ -172,7 +173,7 @@ def test_the_judge_is_content_only_with_an_exact_day(day: tuple[str, Path]) -> N
             "not planted",
         ),
         ("update ops.delivery_ledger set state = 'held' where channel = 'email'", "email: f1 is held"),
-        ("delete from ops.delivery_ledger where channel = 'bitrix24'", "bitrix24: rows sent: expected 1, found 0"),
+        ("delete from ops.delivery_ledger where channel = 'bitrix24'", "bitrix24: rows told: expected 1, found 0"),
         ("update ops.delivery_ledger set external_id = '78' where channel = 'bitrix24'", "78 is in the ledger only"),
     ],
 )

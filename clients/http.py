@@ -55,6 +55,11 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
     return _AUTH_HEADER.sub(r"\1 ***", text)
 
 
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name means this machine."""
+    return host in _LOOPBACK
+
+
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """The pause that `Retry-After` asks for, in seconds, never negative; None when absent or unreadable.
 
@@ -190,7 +195,7 @@ class HttpSession:
         harmless = method.upper() in {"GET", "HEAD", "OPTIONS"} if repeatable is None else repeatable
         limit = self._timeout if timeout is None else timeout
         # A proxy from the environment must not come between us and this machine.
-        self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        self._session.trust_env = not is_loopback(urlsplit(url).hostname)
         started = time.monotonic()
         try:
             with self._session.request(

@@ -2,7 +2,7 @@
 
 import typer
 
-from polka.commands import backfill, bench, check_world, preview, reland, replay, run, stack
+from polka.commands import backfill, bench, check_world, doctor, mapping, preview, reland, replay, run, stack
 
 app = typer.Typer(
     help="Polka: the warehouse for distributors.",
@@ -19,6 +19,8 @@ app.command()(stack.migrate)
 app.command(hidden=True)(stack.clean)
 app.command("watch-database", hidden=True)(stack.watch_database)
 app.command()(run.run)
+app.command()(doctor.doctor)
+app.add_typer(mapping.app, name="mapping")
 app.command()(preview.preview)
 app.command()(backfill.backfill)
 app.command()(replay.replay)

@@ -27,11 +27,24 @@ class Published(msgspec.Struct, frozen=True):
 
     def missing(self, source_set: str, fields: Iterable[str], section: str | None = None) -> list[str]:
         """Those of `fields` that the set (or its tabular section) does not have."""
-        known = self.fields.get(source_set, {})
-        if section is not None:
-            row_type = known.get(section, "")
-            known = self.fields.get(row_type.removeprefix("Collection(").removesuffix(")").split(".")[-1], {})
-        return [name for name in fields if name not in known]
+        known = self.fields.get(source_set) if section is None else self.section(source_set, section)
+        return [name for name in fields if name not in (known or {})]
+
+    def section(self, source_set: str, section: str) -> dict[str, str] | None:
+        """Fields of the rows of a tabular section; None when the set has no such section."""
+        row_type = self.fields.get(source_set, {}).get(section, "")
+        if not row_type.startswith("Collection("):
+            return None
+        return self.fields.get(row_type.removeprefix("Collection(").removesuffix(")").split(".")[-1])
+
+    def sets(self) -> list[str]:
+        """Catalogs, documents and other objects; without types of rows, and without their tabular sections."""
+        hidden = set()
+        for owner, known in self.fields.items():
+            for section, type_ in known.items():
+                if type_.startswith("Collection("):
+                    hidden |= {f"{owner}_{section}", type_.removeprefix("Collection(").removesuffix(")").split(".")[-1]}
+        return [name for name in self.fields if "_" in name and name not in hidden]
 
 
 def published(

@@ -48,6 +48,8 @@ class Quirks:
     inlinecount_ignores_paging: bool = False  # the vendor's wording; live bases combine them
     session_limit: int | None = None  # free sessions; a further `IBSession: start` is refused
     restricted: list[str] = field(default_factory=list)  # sets with row-level rights: need allowedOnly=true
+    no_rights: list[str] = field(default_factory=list)  # sets that the user may not read at all
+    unpublished: list[str] = field(default_factory=list)  # sets outside the OData composition; "*" means all
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,8 @@ class OnecServer:
         if request.method not in {"GET", "HEAD"}:
             raise ODataFailure(405, 19, f"Метод {request.method} запрещен")
         root = f"{request.url.scheme}://{request.url.netloc}{PUBLICATION}"
-        names = sorted(self.base.sets)
+        hidden = self.quirks.unpublished
+        names = [] if "*" in hidden else sorted(set(self.base.sets) - set(hidden))
         if path in {"", "/"}:
             if not query.as_json:
                 return Response(atom.service(root, names), media_type="application/atomsvc+xml;charset=utf-8")
@@ -225,10 +228,15 @@ class OnecServer:
     # sets, rows
 
     def _find_set(self, name: str) -> EntitySet:
+        hidden = self.quirks.unpublished
+        if "*" in hidden or name in hidden:
+            raise errors.unknown_set(name)
         found = self.base.sets.get(name)
         if found is not None:
             return found
         for owner in self.base.sets.values():  # a tabular section is a set of its own
+            if owner.name in hidden:
+                continue
             for layout in owner.layouts.values():
                 if name == f"{owner.name}_{layout.table.name}":
                     return self._table_set(owner, layout)
@@ -252,7 +260,7 @@ class OnecServer:
         """Rows after `$filter` and `$orderby`; the last selections are remembered between pages."""
         allowed_only = query.options.get("allowedOnly", "").lower() == "true"
         restricted = entity_set.name in self.quirks.restricted
-        if restricted and not allowed_only:
+        if entity_set.name in self.quirks.no_rights or (restricted and not allowed_only):
             raise errors.no_rights(entity_set.name)
         condition = query.options.get("$filter")
         order = query.options.get("$orderby")
@@ -358,6 +366,8 @@ class OnecServer:
             raise ODataFailure(400, 7, "Не указана часть ключа")
         if not _GUID.match(match["guid"]):
             raise errors.bad_guid(match["guid"])
+        if entity_set.name in self.quirks.no_rights:
+            raise errors.no_rights(entity_set.name)
         if entity_set.name in self.quirks.restricted and "Ref_Key" in entity_set.schema.by_name:
             raise errors.no_rights(entity_set.name)
         row = entity_set.find(match["guid"])

@@ -7,7 +7,7 @@ and shown to a person where it cannot (a letter); it is never sent again on a gu
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
 
@@ -46,9 +46,9 @@ class Rehearsed:
     followup_ids: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass
 class DeliveryOutcome:
-    """Rows (client x channel) of one branch by what became of them in this run.
+    """Rows (client x channel) of one branch by what became of them in this run; grows while it goes on.
 
     sent: sent now. found: were already there, only recorded. failed: need a person before they can be sent.
     waiting: not sent, may be tried again. in_doubt: to be looked up. needs_attention: only a person can find out.
@@ -98,7 +98,7 @@ def deliver(
     settings = get_settings()
     renderer = Renderer(settings.language, settings.time_zone)
     channels = open_channels(connections, settings, renderer)
-    tally = _Tally()
+    outcome = DeliveryOutcome()
     try:
         with connect(database_url) as conn:
             for channel in channels.values():
@@ -109,7 +109,7 @@ def deliver(
                     branch_id,
                     instance,
                     settings.language,
-                    tally,
+                    outcome,
                     lease_seconds,
                     look_again_seconds,
                 )
@@ -120,36 +120,22 @@ def deliver(
                 else:
                     courier.deliver_by_manager(patience_seconds, sleep)
             if "email" in channels:
-                tally.notices = send_empty_notices(
+                outcome.notices = send_empty_notices(
                     conn,
                     as_of,
                     branch_id,
                     channels["email"],
                     rehearsal=rehearsal,
                     instance=instance,
-                    problems=tally.problems,
+                    problems=outcome.problems,
                 )
     finally:
         for channel in channels.values():
             channel.close()
-    outcome = DeliveryOutcome(**asdict(tally) | {"would_send": tally.would_send})
     log.info("branch %s delivered: %s", branch_id, outcome)
     if outcome.waiting or outcome.in_doubt or (outcome.problems and not rehearsal):
         raise DeliveryUnfinished(outcome)
     return outcome
-
-
-@dataclass
-class _Tally:
-    sent: int = 0
-    found: int = 0
-    failed: int = 0
-    waiting: int = 0
-    in_doubt: int = 0
-    needs_attention: int = 0
-    notices: int = 0
-    problems: list[str] = field(default_factory=list)
-    would_send: list[Rehearsed] = field(default_factory=list)
 
 
 @dataclass
@@ -162,7 +148,7 @@ class _Courier:
     branch_id: str
     instance: str | None
     language: Language
-    tally: _Tally
+    tally: DeliveryOutcome
     lease_seconds: float
     look_again_seconds: float
 

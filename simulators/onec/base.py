@@ -184,9 +184,6 @@ class EntitySet:
         count = len(layout.numbered)
         return [template % ((number,) * count + line) for number, line in enumerate(row.tables[position], start=1)]
 
-    def line_count(self, row: Row) -> int:
-        return sum(len(lines) for lines in row.tables)
-
     def json(self, row: Row, columns: Sequence[Field] | None = None, tables: Sequence[str] | None = None) -> str:
         """The record as a JSON object without metadata; `tables` None means all of them."""
         parts = [self.header(row, columns)]

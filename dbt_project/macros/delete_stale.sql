@@ -1,12 +1,13 @@
 {#-
   First half of an incremental fact: delete the lines of every document that is no longer what it was when they were
-  written. The model's body then adds the documents that are missing. Documents are compared by the load that brought
-  them, never by time: equal timestamps and transactions that commit late cannot slip through, and a build that was
-  killed half-way heals itself.
+  written. The model's body then adds the documents that are missing. Documents are compared by their content and the
+  load that brought them, never by time: equal timestamps and transactions that commit late cannot slip through, and a
+  build that was killed half-way heals itself. The load alone would not do: one load may write a document twice (a pass
+  that was repeated), and a reland decodes it anew under the load that brought it.
 
-  A document is stale when it vanished, was un-posted or re-posted, changed in any field or line (its load_id), moved
-  to another outlet, client, branch or day, or when one of its products changed its kind. Orders also: when a reason of
-  cancellation or a status changed its meaning.
+  A document is stale when it vanished, was un-posted or re-posted, changed in any field or line, moved to another
+  outlet, client, branch or day, or when one of its products changed its kind. Orders also: when a reason of cancellation
+  or a status changed its meaning.
 -#}
 {% macro delete_stale_documents(header_model, document_id, document_day, with_reasons=false) -%}
 {#- Named outside the condition, or dbt would not see them while parsing. -#}
@@ -31,6 +32,7 @@ using (
     where
         header.{{ document_id }} is null
         or header.load_id <> kept.load_id
+        or header.row_hash <> kept.row_hash
         or header.{{ document_day }} <> kept.{{ document_day }}
         or header.outlet_id is distinct from kept.outlet_id
         or header.client_id is distinct from kept.client_id

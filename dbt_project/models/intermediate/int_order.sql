@@ -39,6 +39,7 @@ select
     not placed.posted as is_draft,
     coalesce(placed.status, '') <> all({{ text_list('closed_order_statuses') }}) as is_open,
     placed.requested_on,
-    placed.load_id
+    placed.load_id,
+    placed.row_hash
 from placed
 left join outlets on placed.instance = outlets.instance and placed.outlet_id = outlets.outlet_id

@@ -31,7 +31,9 @@ select
     orders.ordered_on,
     md5(
         string_agg(
-            concat_ws(':', orders.order_id, orders.load_id, orders.client_id, orders.branch_id, orders.is_open),
+            concat_ws(
+                ':', orders.order_id, orders.load_id, orders.row_hash, orders.client_id, orders.branch_id, orders.is_open
+            ),
             ',' order by orders.order_id
         )
         || coalesce(min(vocabulary.fingerprint), '')

@@ -35,6 +35,7 @@ select
     placed.legal_entity_id,
     placed.manager_id,
     placed.return_reason,
-    placed.load_id
+    placed.load_id,
+    placed.row_hash
 from placed
 left join outlets on placed.instance = outlets.instance and placed.outlet_id = outlets.outlet_id

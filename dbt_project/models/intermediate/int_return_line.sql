@@ -36,7 +36,8 @@ select
     coalesce(lines.amount_with_vat, lines.amount) as amount_with_vat,
     -1 * lines.quantity as signed_quantity,
     -1 * coalesce(lines.amount_with_vat, lines.amount) as signed_amount,
-    returns.load_id
+    returns.load_id,
+    returns.row_hash
 from returns
 inner join lines on returns.instance = lines.instance and returns.return_id = lines.return_id
 left join products on lines.instance = products.instance and lines.product_id = products.product_id

@@ -36,6 +36,7 @@ select
     placed.agreement_id,
     placed.manager_id,
     placed.order_id,
-    placed.load_id
+    placed.load_id,
+    placed.row_hash
 from placed
 left join outlets on placed.instance = outlets.instance and placed.outlet_id = outlets.outlet_id

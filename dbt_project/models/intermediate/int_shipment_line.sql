@@ -35,7 +35,8 @@ select
     lines.vat_amount,
     coalesce(lines.amount_with_vat, lines.amount) as amount_with_vat,
     coalesce(lines.manual_discount_amount, 0) + coalesce(lines.auto_discount_amount, 0) as discount_amount,
-    shipments.load_id
+    shipments.load_id,
+    shipments.row_hash
 from shipments
 inner join lines on shipments.instance = lines.instance and shipments.shipment_id = lines.shipment_id
 left join products on lines.instance = products.instance and lines.product_id = products.product_id

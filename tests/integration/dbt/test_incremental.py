@@ -364,3 +364,34 @@ def test_deleted_and_emptied_documents_leave_the_marts(database: str) -> None:
             [days],
         ).fetchone()
     assert (gone, unposted, occasions) == ((0,), (0,), (0,))
+
+
+@pytest.mark.timeout(900)
+def test_a_document_decoded_anew_under_its_old_load_reaches_the_marts(database: str) -> None:
+    """As `polka reland` leaves it, or a pass of the same load that was repeated: another content, the same load_id."""
+    with connect(database) as conn:
+        ensure_tables(conn)
+        seed(Landing(conn, random.Random(1)))
+    dbt(database)
+    with connect(database) as conn:
+        for document, line in (("order", "order_line"), ("shipment", "shipment_line")):
+            record_id = conn.execute(
+                sql.SQL("select min(record_id) from raw.{}").format(sql.Identifier(f"onec_{line}"))
+            ).fetchone()
+            assert record_id is not None
+            conn.execute(
+                sql.SQL("update raw.{} set quantity = 777 where record_id = %s").format(sql.Identifier(f"onec_{line}")),
+                record_id,
+            )
+            Landing(conn, random.Random(1)).change(document, record_id[0], row_hash=b"another")
+    dbt(database)
+    with connect(database) as conn:
+        for mart in ("fct_order_line", "fct_shipment_line"):
+            row = conn.execute(
+                sql.SQL("select count(*) > 0 from marts.{} where quantity = 777").format(sql.Identifier(mart))
+            ).fetchone()
+            assert row == (True,), mart
+        keep(conn, "incremental")
+    dbt(database, full_refresh=True)
+    with connect(database) as conn:
+        assert differences(conn, "incremental") == {}

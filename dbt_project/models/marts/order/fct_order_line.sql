@@ -54,5 +54,6 @@ select
     cast(vat_amount as numeric(24, 6)) as vat_amount,
     cast(amount_with_vat as numeric(24, 6)) as amount_with_vat,
     cast(discount_amount as numeric(24, 6)) as discount_amount,
-    load_id
+    load_id,
+    row_hash
 from lines

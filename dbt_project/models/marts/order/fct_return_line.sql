@@ -50,5 +50,6 @@ select
     cast(amount_with_vat as numeric(24, 6)) as amount_with_vat,
     cast(signed_quantity as numeric(24, 6)) as signed_quantity,
     cast(signed_amount as numeric(24, 6)) as signed_amount,
-    load_id
+    load_id,
+    row_hash
 from lines

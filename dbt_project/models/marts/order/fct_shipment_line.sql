@@ -53,5 +53,6 @@ select
     cast(discount_amount as numeric(24, 6)) as discount_amount,
     cast(quantity as numeric(24, 6)) as signed_quantity,
     cast(amount_with_vat as numeric(24, 6)) as signed_amount,
-    load_id
+    load_id,
+    row_hash
 from lines

@@ -168,16 +168,24 @@ def branches(as_of: str, run_id: str) -> list[str]:
 
 
 def look_at_branch(as_of: str, branch: str, run_id: str) -> dict[str, Any]:
-    """One look of the gate at one branch; the list is frozen into the ledger, planned or held."""
+    """One look of the gate at one branch; the list is frozen into the ledger, planned or held.
+
+    A warehouse that does not answer holds the branch, to be looked at again; there is nothing to freeze into then.
+    """
     from alerts.freeze import freeze
     from expectations.gate import evaluate
 
     day = date.fromisoformat(as_of)
-    verdicts = [v for v in evaluate(day, run_id=run_id) if f"{v.instance}/{v.branch_id}" == branch]
-    if not verdicts:
+    instance, _, branch_id = branch.partition("/")
+    verdicts = [v for v in evaluate(day, run_id=run_id) if v.instance == instance]
+    blind = [v for v in verdicts if v.verdict == BRANCH_HELD and v.evaluated == 0]
+    if blind:
+        return {**dataclasses.asdict(blind[0]), "branch_id": branch_id}
+    verdict = next((v for v in verdicts if v.branch_id == branch_id), None)
+    if verdict is None:
         raise DeliveryIncomplete(f"the gate gave no verdict for branch {branch}")
-    freeze(day, verdicts)
-    return dataclasses.asdict(verdicts[0])
+    freeze(day, [verdict])
+    return dataclasses.asdict(verdict)
 
 
 def cut_off_passed(*, manual: bool) -> bool:

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from clients.connection import Connection
+from expectations.gate import BranchVerdict
 from polka import jobs
 from warehouse import clock
 from warehouse.settings import get_settings
@@ -78,6 +79,27 @@ def test_a_letter_that_only_a_person_can_check_is_said_aloud(
         jobs.settle(
             clock.business_date().isoformat(), [{"branch": "Север", "sent": 4, "needs_attention": 1}], ["Север"]
         )
+
+
+def test_a_dead_warehouse_holds_a_branch_and_does_not_end_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    pin(monkeypatch, date(2026, 3, 4))
+    blind = BranchVerdict("onec_main", "all", None, "hold", "хранилище не отвечает", "it does not answer", 30, 0)
+    monkeypatch.setattr("expectations.gate.evaluate", lambda *_, **__: [blind])
+    monkeypatch.setattr("alerts.freeze.freeze", lambda *_, **__: pytest.fail("there is nothing to freeze into"))
+    look = jobs.look_at_branch("2026-03-04", "onec_main/north", "run")
+    assert (look["verdict"], look["branch_id"], look["reason_ru"]) == ("hold", "north", "хранилище не отвечает")
+
+
+def test_only_the_looked_at_branch_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    pin(monkeypatch, date(2026, 3, 4))
+    verdicts = [BranchVerdict("onec_main", name, name, "go", None, None, 30, 30) for name in ("north", "south")]
+    frozen: list[BranchVerdict] = []
+    monkeypatch.setattr("expectations.gate.evaluate", lambda *_, **__: verdicts)
+    monkeypatch.setattr("alerts.freeze.freeze", lambda _, looked: frozen.extend(looked))
+    assert jobs.look_at_branch("2026-03-04", "onec_main/south", "run")["branch_id"] == "south"
+    assert frozen == verdicts[1:]
+    with pytest.raises(jobs.DeliveryIncomplete, match="onec_main/west"):
+        jobs.look_at_branch("2026-03-04", "onec_main/west", "run")
 
 
 def test_a_held_base_without_branches_tells_its_own_people_only(

@@ -45,7 +45,7 @@ class OnecClient:
 
     def __init__(self, connection: Connection, *, timeout: float = 600.0, attempts: int = 5, first_pause: float = 1.0):
         """connection.url is the root, ending in `/odata/standard.odata`; timeout in seconds, per request."""
-        if not urlsplit(connection.url).scheme:
+        if urlsplit(connection.url).scheme not in {"http", "https"}:
             raise Fatal(
                 f"the address of 1C must begin with http:// or https://, not '{redact(connection.url)[:80]}'",
                 cause="bad_address",

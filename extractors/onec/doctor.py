@@ -339,6 +339,8 @@ def _tls(address: str) -> Tls:
     parts = urlsplit(address)
     if parts.scheme == "https":
         return "verified"
+    if parts.scheme != "http":
+        return "unknown"
     return "plain_local" if is_loopback(parts.hostname) else "plain"
 
 

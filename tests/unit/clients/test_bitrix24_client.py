@@ -73,7 +73,7 @@ def test_its_limiter_never_meets_the_portals_limit(tmp_path: Path) -> None:
 def test_a_reading_is_repeated(portal: PortalHandle, client: Bitrix24Client, sleeper: Sleeper, kind: Any) -> None:
     portal.plan(Fault(kind, "user.get"))
     assert client.call("user.get", repeatable=True).total == 4
-    assert len(sleeper.pauses) == 1
+    assert len([pause for pause in sleeper.pauses if pause > 0.01]) == 1  # the limiter may ask for microseconds
 
 
 def test_a_writing_is_repeated_only_when_it_was_not_done(portal: PortalHandle, client: Bitrix24Client) -> None:

@@ -16,13 +16,13 @@ from psycopg.conninfo import conninfo_to_dict
 from warehouse import clock
 from warehouse.db import Connection, advisory_lock, connect
 from warehouse.db import database_url as configured_url
+from warehouse.landing import BUILD_LOCK
 from warehouse.processes import dies_with_parent
 from warehouse.settings import PROJECT_ROOT, child_environment, get_settings
 
 logger = logging.getLogger(__name__)
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
-_LOCK = "polka:dbt"
 _BAD = ("error", "fail", "runtime error")
 _MESSAGE_LIMIT = 4000
 _TAIL_LINES = 15
@@ -78,6 +78,7 @@ def build(
 ) -> DbtOutcome:
     """Run `dbt build` for business date `as_of`; waits while another build of the same database runs.
 
+    Landing stands still meanwhile: pages that come are written when the build is over.
     Unit tests judge the rules, not the day's data: they belong to development, a day's build leaves them out.
     Results are recorded whether it succeeds or not. Raises DbtBuildFailed.
     """
@@ -89,7 +90,7 @@ def build(
         arguments.append("--full-refresh")
     if select:
         arguments += ["--select", select]
-    with connect(url, autocommit=True) as conn, advisory_lock(conn, _LOCK):
+    with connect(url, autocommit=True) as conn, advisory_lock(conn, BUILD_LOCK):
         target = files_of(url) / "target"
         results = target / "run_results.json"
         results.unlink(missing_ok=True)

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 ARCHIVE_LEVEL = 1
 STATISTICS_AGE = 0.1  # share of the records that may be written before statistics are taken again
 TOMBSTONES_KEY = "polka.deleted"
+# Writers of landing share this lock until they commit; a build of the marts holds it alone, so that all its models and
+# tests see the same landing.
+BUILD_LOCK = "polka:landing stands still"
 
 
 @dataclass(frozen=True)
@@ -283,6 +286,7 @@ class Landing:
             stack.enter_context(self._conn.transaction())
             news = self._news(page)
             if news.new or news.changed or news.new_version or page.rejected:
+                self._wait_for_a_build()
                 if archive:
                     self._archive(page, load_id, loaded_at)
                 self._reject(page, load_id, loaded_at)
@@ -337,6 +341,7 @@ class Landing:
         if not record_ids:
             return Counts()
         with self._conn.transaction():
+            self._wait_for_a_build()
             where = sql.SQL("t.instance = %s and t.record_id = any(%s) and t.deleted_at is null")
             ids = list(record_ids)
             if archive:
@@ -379,12 +384,16 @@ class Landing:
 
     def clear(self) -> None:
         """Remove every row, version and rejected record of this instance and entity. The archive stays."""
+        self._wait_for_a_build()
         names = [self._table.name, *(child.name for child in self._table.children)]
         for relation in (sql.Identifier(schema, name) for schema in ("raw", "raw_history") for name in names):
             self._conn.execute(sql.SQL("delete from {} where instance = %s").format(relation), [self._instance])
         self._conn.execute(
             "delete from raw.rejected_record where instance = %s and entity = %s", [self._instance, self._table.entity]
         )
+
+    def _wait_for_a_build(self) -> None:
+        self._conn.execute("select pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [BUILD_LOCK])
 
     # --- one page
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from warehouse import dbt_runner
-from warehouse.db import advisory_lock, connect
+from warehouse.db import connect
 from warehouse.dbt_runner import DbtBuildFailed, build
+from warehouse.landing import BUILD_LOCK
 
 AS_OF = date(2025, 6, 10)
 PROJECT = """
@@ -88,7 +89,8 @@ def test_a_selection_of_nothing_is_no_success(models: Path, database: str) -> No
         build(AS_OF, select="no_such_model", triggered_by="test", database_url=database)
 
 
-def test_two_builds_of_one_database_wait_for_each_other(models: Path, database: str) -> None:
+@pytest.mark.parametrize("taken", ["pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"])
+def test_a_build_waits_for_another_and_for_pages_being_written(models: Path, database: str, taken: str) -> None:
     done = threading.Event()
 
     def second() -> None:
@@ -96,7 +98,8 @@ def test_two_builds_of_one_database_wait_for_each_other(models: Path, database: 
         done.set()
 
     with connect(database, autocommit=True) as conn:
-        with advisory_lock(conn, "polka:dbt"):
+        with conn.transaction():
+            conn.execute(f"select {taken}(hashtextextended(%s, 0))", [BUILD_LOCK])
             thread = threading.Thread(target=second)
             thread.start()
             assert not done.wait(1.0)

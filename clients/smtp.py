@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 from clients.connection import Connection
 from clients.errors import ClientError, Fatal, Retriable, Unknown
+from clients.http import is_loopback
 
 log = logging.getLogger(__name__)
 
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _PORTS = {"none": 25, "starttls": 587, "ssl": 465}
 _LEADING_DOT = re.compile(rb"(?m)^\.")
 
@@ -43,7 +43,7 @@ class SmtpClient:
         self._login = connection.login
         self._password = connection.password
         self._timeout = timeout
-        if self._login and self._security == "none" and self._host not in _LOOPBACK:
+        if self._login and self._security == "none" and not is_loopback(self._host):
             raise Fatal("an SMTP password would travel in the clear: set security to starttls or ssl")
 
     def send(self, message: EmailMessage, *, sender: str, recipient: str) -> str:
@@ -129,7 +129,7 @@ class SmtpClient:
 def _default_security(scheme: str, host: str, port: int | None) -> str:
     if scheme == "smtps" or port == 465:
         return "ssl"
-    return "none" if host in _LOOPBACK else "starttls"
+    return "none" if is_loopback(host) else "starttls"
 
 
 def _refusal(code: int, what: str) -> ClientError:

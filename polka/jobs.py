@@ -5,13 +5,13 @@ extractors, marts through dbt, verdicts from the checks into the delivery. Argum
 """
 
 import dataclasses
-import ipaddress
 import logging
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from clients.connection import Connection
+from clients.http import is_loopback
 from warehouse import clock
 from warehouse.settings import get_settings
 from warehouse.sources import SourceConfig, load_sources
@@ -249,7 +249,7 @@ def _channel_connections() -> dict[str, Connection]:
     found = {channel: connection(ids[channel]) for channel in settings.channels}
     if settings.send and settings.business_date not in (None, clock.company_time(settings).date()):
         for channel, target in found.items():
-            if not _is_loopback(target.url):
+            if not _speaks_to_this_machine(target.url):
                 raise NotToday(
                     f"POLKA_BUSINESS_DATE pins {settings.business_date}, which is not today: "
                     f"channel {channel} may then only speak to this machine; unset it or set POLKA_SEND=false"
@@ -257,11 +257,5 @@ def _channel_connections() -> dict[str, Connection]:
     return found
 
 
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _speaks_to_this_machine(url: str) -> bool:
+    return is_loopback(urlsplit(url if "://" in url else f"//{url}").hostname)

@@ -43,9 +43,7 @@ class Simulated:
                 {"conn_type": "http", "host": onec["url"], "login": onec["login"], "password": onec["password"]}
             ),
             "AIRFLOW_CONN_B24_MAIN": json.dumps({"conn_type": "http", "host": bitrix24["url"]}),
-            "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(
-                {"conn_type": "smtp", "host": smtp["host"], "port": smtp["port"], "extra": {"disable_tls": True}}
-            ),
+            "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps({"conn_type": "smtp", "host": smtp["host"], "port": smtp["port"]}),
         }
 
 

@@ -353,7 +353,7 @@ class Load:
             _count(self._counters, self._landing.land(page, load_id=self._load_id, loaded_at=clock.now()))
         if len(vanished) > MAX_LOOKUPS:
             log.warning(
-                "%s %s: %s records vanished, %s were looked up; the rest follow in the next run",
+                "%s %s: %s records vanished, %s were looked up; the rest stay until the same is read again",
                 self._source.id,
                 self._spec.name,
                 len(vanished),

@@ -1,10 +1,12 @@
 """A day's list on the screen, in the words that the reps read."""
 
 from datetime import date
+from decimal import Decimal
 
 from rich.console import Console
 from rich.table import Table
 
+from alerts import wording
 from alerts.followups import FollowUp, follow_up_from_payload
 from alerts.render import Renderer
 from warehouse.db import connect
@@ -49,8 +51,8 @@ def show_list(console: Console, rows: list[FollowUp], settings: Settings) -> Non
                 )
         console.print(table)
     reps = len({row.manager_name for row in rows})
-    total = f"{sum(row.money_at_risk for row in rows):,.0f}".replace(",", " ")
+    total = wording.money(sum((row.money_at_risk for row in rows), Decimal(0)), settings.language)
     if settings.language == "ru":
-        console.print(f"Клиентов: {len(rows)}, менеджеров: {reps}, под риском {total} ₽", highlight=False)
+        console.print(f"Клиентов: {len(rows)}, менеджеров: {reps}, под риском {total}", highlight=False)
     else:
-        console.print(f"Clients: {len(rows)}, reps: {reps}, at risk {total} ₽", highlight=False)
+        console.print(f"Clients: {len(rows)}, reps: {reps}, at risk {total}", highlight=False)

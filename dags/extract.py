@@ -51,13 +51,13 @@ def extract_dag(source: SourceConfig) -> DAG:
             return jobs.check_landing(instance, run_id=get_current_context()["run_id"])
 
         @task(retries=1, trigger_rule="all_done", outlets=[Asset(f"landing/{source.id}")])
-        def announce(checked: dict | None, outcomes: list[dict]) -> None:
+        def announce(checked: dict | None, outcomes: list[dict] | None) -> None:
             from polka import jobs
 
             if not checked:
                 raise AirflowSkipException("the landing suite failed: what landed is not announced")
             # A slice is one request; iterating would ask item by item, beyond the end.
-            if not jobs.marts_are_behind(outcomes[:]):
+            if not jobs.marts_are_behind((outcomes or [])[:]):
                 raise AirflowSkipException("nothing changed since the marts were built")
 
         @task(retries=0, trigger_rule="one_failed")

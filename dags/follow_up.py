@@ -7,6 +7,7 @@ visibly, and its reps are told why. Backfill runs are refused, and only today's 
 from datetime import timedelta
 
 from airflow.sdk import DAG, PokeReturnValue, get_current_context, task, task_group
+from airflow.sdk.exceptions import AirflowFailException
 
 from polka.dag_policy import clock_schedule
 from warehouse.settings import get_settings
@@ -59,10 +60,12 @@ with DAG(
         return deliver(as_of, wait_for_go(as_of, name))
 
     @task(trigger_rule="all_done", retries=0)
-    def settle(as_of: str, outcomes: list[dict], names: list[str]) -> dict:
+    def settle(as_of: str | None, outcomes: list[dict] | None, names: list[str] | None) -> dict:
         from polka import jobs
 
-        return jobs.settle(as_of, outcomes[:], names)
+        if as_of is None or names is None:
+            raise AirflowFailException("the day was not opened or the gate did not answer: see the tasks before")
+        return jobs.settle(as_of, (outcomes or [])[:], names)
 
     day = open_day()
     names = branches(day)

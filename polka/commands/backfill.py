@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from polka.commands.days import parse_day
 from warehouse.sources import load_sources
 
 console = Console()
@@ -25,7 +27,7 @@ def backfill(
     dry_run: Annotated[bool, typer.Option(help="Show the weekly windows and do nothing")] = False,
 ) -> None:
     """Re-read documents dated in a range. Never moves a cursor and never sends anything."""
-    first, last = date.fromisoformat(from_), date.fromisoformat(to)
+    first, last = parse_day(from_, "--from"), parse_day(to, "--to")
     if first > last:
         raise typer.BadParameter("--from is later than --to")
     ids = [config.id for config in load_sources() if source in (None, config.id)]
@@ -79,8 +81,17 @@ def _follow(dag_id: str, before: set[str]) -> list[dict[str, Any]]:
 
 
 def _backfill_runs(dag_id: str) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = json.loads(_airflow("dags", "list-runs", dag_id, "--output", "json"))
+    listed = json_of(_airflow("dags", "list-runs", dag_id, "--output", "json"))
     return [run for run in listed if run["run_id"].startswith("backfill__")]
+
+
+def json_of(printed: str) -> list[dict[str, Any]]:
+    """The JSON list in the output of an Airflow command, which prints its warnings to the same stream."""
+    found = re.search(r"^\[\s*(\{.*\}\s*)?\]\s*$", printed, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"no list in Airflow's answer: {printed[-200:]!r}")
+    listed: list[dict[str, Any]] = json.loads(found.group(0))
+    return listed
 
 
 def _airflow(*arguments: str) -> str:

@@ -2,16 +2,20 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
-from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from polka.commands.days import parse_day
+from polka.commands.stack import plainly
+from polka.stack import prepare_warehouse
 from warehouse import clock
 from warehouse.settings import PROJECT_ROOT, get_settings
 
@@ -23,7 +27,9 @@ def run(
         str | None, typer.Option(help="Business date, YYYY-MM-DD; any day but today implies --no-send")
     ] = None,
     sources: Annotated[Path | None, typer.Option(help="Sources file instead of the configured one")] = None,
-    send: Annotated[bool, typer.Option("--send/--no-send", help="Deliver the list, or only build and check it")] = True,
+    send: Annotated[
+        bool, typer.Option("--send/--no-send", help="Deliver the list (when POLKA_SEND=true), or only build it")
+    ] = True,
     steps: Annotated[
         str, typer.Option(help="Which of extract,transform,follow_up to run")
     ] = "extract,transform,follow_up",
@@ -32,8 +38,14 @@ def run(
 
     The DAGs run by `dag.test()` on a metadata database of their own, because it emits real asset events.
     """
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, _end_at_once)
     _configure(as_of, sources, send)
-    failed = [dag_id for dag_id in _dag_ids(steps.split(",")) if not _run_dag(dag_id)]
+    chosen = steps.split(",")
+    _warehouse_answers()
+    if "extract" in chosen:
+        _sources_answer()
+    failed = [dag_id for dag_id in _dag_ids(chosen) if not _run_dag(dag_id)]
     if failed:
         console.print(f"[red]Not finished: {', '.join(failed)}. The lines above say why.[/red]")
         raise typer.Exit(1)
@@ -43,7 +55,7 @@ def _configure(as_of: str | None, sources: Path | None, send: bool) -> None:
     if sources:
         os.environ["POLKA_SOURCES"] = str(sources.resolve())
     if as_of:
-        day = date.fromisoformat(as_of)
+        day = parse_day(as_of, "--as-of")
         if day != clock.company_time().date():
             send = False
         os.environ["POLKA_BUSINESS_DATE"] = day.isoformat()
@@ -63,6 +75,51 @@ def _configure(as_of: str | None, sources: Path | None, send: bool) -> None:
     if not (home / "migrated").exists():
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, stdout=subprocess.DEVNULL)
         (home / "migrated").touch()
+
+
+def _end_at_once(number: int, _: object) -> None:
+    """dag.test() takes an interrupt for a failed task and goes on; every step may be cut short at any statement."""
+    console.print("Stopped; run the command again to go on.")
+    os._exit(128 + number)
+
+
+def _refuse(message: str) -> NoReturn:
+    console.print(f"[red]{escape(message)}[/red]")
+    raise typer.Exit(1)
+
+
+def _warehouse_answers() -> None:
+    """Start the embedded server when it is the warehouse; migrate. Exits with a sentence."""
+    from warehouse.db import database_url
+    from warehouse.embedded import ensure_running
+
+    settings = get_settings()
+    with plainly():
+        if settings.database_url is None:
+            ensure_running(settings.var_dir)
+        prepare_warehouse(database_url())
+
+
+def _sources_answer() -> None:
+    """One greeting to every source before the real work, so that an ordinary mistake is one sentence."""
+    from clients.errors import ClientError
+    from clients.onec import OnecClient
+    from polka import jobs
+    from warehouse.sources import load_sources
+
+    for source in load_sources():
+        try:
+            connection = jobs.connection(source.connection)
+        except Exception as error:
+            _refuse(
+                f"Source {source.id}: connection '{source.connection}' is not there ({type(error).__name__}); "
+                f"set AIRFLOW_CONN_{source.connection.upper()} as docs/connect-1c.md shows."
+            )
+        try:
+            with OnecClient(connection, timeout=get_settings().request_timeout_seconds, attempts=1) as client:
+                client.greet()
+        except ClientError as error:
+            _refuse(f"Source {source.id}: {error}. `polka doctor` says more.")
 
 
 def _dag_ids(steps: list[str]) -> list[str]:

@@ -87,7 +87,7 @@ def demo() -> None:
 
 
 def up() -> None:
-    """Start the same stack and keep it running; services that die are started again. `polka down` stops it."""
+    """Start the same stack in the background; services that die are started again. `polka down` stops it."""
     steps = Steps(console)
     stack = Stack(steps, attached=False)
     with plainly(), ended_by_signals():

@@ -28,7 +28,7 @@ demo: setup  ## the whole road once: database, simulators, Airflow; prints the l
 	@$(POLKA) demo
 
 .PHONY: up
-up: setup  ## the same stack kept running; Ctrl-C or `make down` stops it
+up: setup  ## the same stack kept running in the background; `make down` stops it
 	@$(POLKA) up
 
 .PHONY: down

@@ -37,11 +37,11 @@ down:  ## stop everything that `make up` or `make demo` started
 
 .PHONY: test
 test: lint  ## everything that CI runs: the gauges, then all tests
-	@mkdir -p var/tmp; TMPDIR="$$PWD/var/tmp" $(PYTHON) -m pytest $(ARGS)
+	@mkdir -p var/tmp var/home; HOME="$$PWD/var/home" TMPDIR="$$PWD/var/tmp" $(PYTHON) -m pytest $(ARGS)
 
 .PHONY: lint
 lint: setup  ## style, types, import rules, SQL, dbt conventions, YAML
-	@$(PYTHON) tools/lint.py
+	@mkdir -p var/home; HOME="$$PWD/var/home" $(PYTHON) tools/lint.py
 
 .PHONY: replay
 replay: setup  ## serve a real invoice file as a 1C base and run the same DAGs on it: make replay DATA=file.csv.gz

@@ -79,7 +79,7 @@ def _configure(as_of: str | None, sources: Path | None, send: bool) -> None:
 
 def _end_at_once(number: int, _: object) -> None:
     """dag.test() takes an interrupt for a failed task and goes on; every step may be cut short at any statement."""
-    console.print("Stopped; run the command again to go on.")
+    os.write(1, b"Stopped; run the command again to go on.\n")  # a buffered stream may be in the middle of a write
     os._exit(128 + number)
 
 

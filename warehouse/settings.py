@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -25,9 +25,14 @@ class Settings(BaseSettings):
     time_zone: str = Field("Europe/Moscow", description="The company's zone: business dates and sending hours")
     business_date: date | None = Field(None, description="Pins the business date; for rehearsals, replays and tests")
 
+    token_keys: SecretStr | None = Field(
+        None, description="Fernet keys, comma separated: OAuth tokens in the warehouse are encrypted with the first"
+    )
+
     send: bool = Field(False, description="False rehearses: everything runs, only the last step to people is withheld")
     channels: list[str] = ["bitrix24", "email"]
     bitrix24_connection: str = "b24_main"
+    amocrm_connection: str = "amo_main"
     email_connection: str = "smtp_default"
     email_from: str = "polka@localhost"
     list_cap: int = Field(15, ge=1, description="Rows a rep gets in one day at most")
@@ -41,6 +46,9 @@ class Settings(BaseSettings):
     coverage_max_age_hours: float = Field(6.0, gt=0, description="Older coverage is stale and holds the list")
 
     onec_overlap_days: int = Field(45, ge=0, description="How far back of the cursor documents are read again")
+    modified_overlap_minutes: int = Field(
+        60, ge=0, description="How far back of the cursor a CRM is asked again for what was modified"
+    )
     onec_page_target_bytes: int = 32_000_000
     onec_prefetch: int = Field(4, ge=1, le=16)
     request_timeout_seconds: float = 600.0

@@ -6,7 +6,7 @@ moves to raw_history. The caller holds the advisory lock of (instance, entity), 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,7 +57,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     header: `record_id <tab> columns...`, lines: per child table its rows `record_id <tab> line_no <tab> columns...`
     joined by newlines, all in the column order of `Layout`. row_hash: 32 hex digits over header and lines.
-    dated_at: COPY text of the document's moment in UTC, or None.
+    dated_at: COPY text of the document's moment in UTC, or None. modified_at: COPY text of the moment when the source
+    changed the record, landed when `Layout.modified` says so.
     """
 
     record_id: str
@@ -66,6 +67,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     header: bytes
     lines: tuple[bytes, ...]
     dated_at: bytes | None = None
+    modified_at: bytes = b"\\N"
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,14 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Layout:
-    """Order of the columns in the rows that the converter makes: one tuple for the header, one per child table."""
+    """Order of the columns in the rows that the converter makes: one tuple for the header, one per child table.
+
+    modified: whether the source says when it changed a record.
+    """
 
     header: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
+    modified: bool = False
 
 
 @dataclass
@@ -262,6 +268,8 @@ class Landing:
         self._relation = sql.Identifier("raw", table.name)
         self._history = sql.Identifier("raw_history", table.name)
         self._parent_copy = ("load_id", "loaded_at", "instance", *layout.header, "source_version", "row_hash")
+        if layout.modified:
+            self._parent_copy += ("source_modified_at",)
         self._open: tuple[ExitStack, Counts] | None = None
         self._child_copy = tuple(("load_id", "instance", *names) for names in layout.lines)
 
@@ -335,18 +343,28 @@ class Landing:
         return {row[0] for row in self._conn.execute(query, parameters)}
 
     def tombstone(
-        self, record_ids: Sequence[str], *, load_id: int, page_no: int, at: datetime, body: bytes, archive: bool = True
+        self,
+        record_ids: Sequence[str],
+        *,
+        load_id: int,
+        page_no: int,
+        at: datetime,
+        body: bytes,
+        archive: bool = True,
+        merged: Mapping[str, str] | None = None,
     ) -> Counts:
-        """Mark records as deleted at the source, keeping their previous version. `body` is archived as their page."""
+        """Mark records as deleted at the source, keeping their previous version. `body` is archived as their page.
+
+        merged: old id -> the id under which the record lives on. News only: what is known to be gone is not archived.
+        """
         if not record_ids:
             return Counts()
         with self._conn.transaction():
             self._wait_for_a_build()
+            redirected = self._redirect(merged or {}, load_id, at)
             where = sql.SQL("t.instance = %s and t.record_id = any(%s) and t.deleted_at is null")
             ids = list(record_ids)
-            if archive:
-                self._archive(Page(page_no, body, [Record(id, b"", b"", b"", ()) for id in ids]), load_id, at)
-            self._conn.execute(
+            kept = self._conn.execute(
                 sql.SQL(
                     "insert into {} ({}, replaced_at, replaced_by_load_id) select {}, %s, %s from {} as t where "
                 ).format(
@@ -358,6 +376,8 @@ class Landing:
                 + where,
                 [at, load_id, self._instance, ids],
             )
+            if archive and (kept.rowcount or redirected):
+                self._archive(Page(page_no, body, [Record(id, b"", b"", b"", ()) for id in ids]), load_id, at)
             marked = self._conn.execute(
                 sql.SQL("update {} as t set deleted_at = %s, loaded_at = %s, load_id = %s where ").format(
                     self._relation
@@ -366,6 +386,21 @@ class Landing:
                 [at, at, load_id, self._instance, ids],
             )
         return Counts(deleted=marked.rowcount)
+
+    def _redirect(self, merged: Mapping[str, str], load_id: int, at: datetime) -> int:
+        """Note under which id a merged record lives on; returns how many of these are news."""
+        if not merged:
+            return 0
+        return self._conn.execute(
+            """
+            insert into raw.record_redirect (instance, entity, old_id, new_id, load_id, seen_at)
+            select %s, %s, m.old_id, m.new_id, %s, %s from unnest(%s::text[], %s::text[]) as m (old_id, new_id)
+            on conflict (instance, entity, old_id) do update
+            set new_id = excluded.new_id, load_id = excluded.load_id, seen_at = excluded.seen_at
+            where record_redirect.new_id is distinct from excluded.new_id
+            """,
+            [self._instance, self._table.entity, load_id, at, list(merged), list(merged.values())],
+        ).rowcount
 
     def refresh_statistics(self, written: int) -> None:
         """ANALYZE the tables when `written` records are a noticeable part of them.
@@ -481,9 +516,21 @@ class Landing:
     ) -> None:
         """COPY the rows of `records`. The last COPY is ended by `last` when given."""
         prefix = f"{load_id}\t{loaded_at.isoformat()}\t{self._instance}\t".encode()
-        rows = b"".join(
-            [b"%b%b\t%b\t\\\\x%b\n" % (prefix, record.header, record.version, record.row_hash) for record in records]
-        )
+        if self._layout.modified:
+            rows = b"".join(
+                [
+                    b"%b%b\t%b\t\\\\x%b\t%b\n"
+                    % (prefix, record.header, record.version, record.row_hash, record.modified_at)
+                    for record in records
+                ]
+            )
+        else:
+            rows = b"".join(
+                [
+                    b"%b%b\t%b\t\\\\x%b\n" % (prefix, record.header, record.version, record.row_hash)
+                    for record in records
+                ]
+            )
         pending = (parent, self._parent_copy, rows)
         prefix = f"{load_id}\t{self._instance}\t".encode()
         for position, child in enumerate(children):
@@ -589,15 +636,18 @@ class Landing:
         )
 
     def _set_versions(self, records: Sequence[Record]) -> None:
-        """The source wrote these anew with the same content: only the version is noted."""
+        """The source wrote these anew with the same content: only version and moment are noted."""
         self._conn.execute(
             sql.SQL(
-                "update {} as t set source_version = s.version from unnest(%s::text[], %s::text[]) as s (id, version)"
+                "update {} as t set source_version = s.version,"
+                " source_modified_at = coalesce(s.modified_at, t.source_modified_at)"
+                " from unnest(%s::text[], %s::text[], %s::timestamptz[]) as s (id, version, modified_at)"
                 " where t.instance = %s and t.record_id = s.id"
             ).format(self._relation),
             [
                 [record.record_id for record in records],
                 [_plain(record.version) for record in records],
+                [_plain(record.modified_at) for record in records],
                 self._instance,
             ],
         )

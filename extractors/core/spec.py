@@ -14,7 +14,7 @@ from extractors.core.errors import SpecError
 from warehouse.landing import ChildTable, Column, LandingTable
 
 EXTRACTORS = Path(__file__).resolve().parents[1]
-Kind = Literal["ref", "text", "enum", "number", "integer", "boolean", "date", "timestamp"]
+Kind = Literal["ref", "text", "enum", "number", "integer", "boolean", "date", "timestamp", "json"]
 
 _POSTGRES_TYPES: dict[str, str] = {
     "ref": "text",
@@ -25,16 +25,24 @@ _POSTGRES_TYPES: dict[str, str] = {
     "boolean": "boolean",
     "date": "date",
     "timestamp": "timestamp with time zone",
+    "json": "jsonb",
 }
+# Kinds of source that share their entities: the landing tables are still each kind's own, ...
+_ENTITIES_OF = {"bitrix24": "crm", "amocrm": "crm", "hubspot": "crm", "file": "onec"}
+# ... except where they are the same objects that arrive by another road.
+_TABLES_OF = {"file": "onec"}
 
 
 @dataclass(frozen=True)
 class Entity:
-    """One landing entity, whatever the configuration. `columns` and each of `lines` map column -> kind."""
+    """One landing entity, whatever the configuration. `columns` and each of `lines` map column -> kind.
+
+    kind: the prefix of its tables.
+    """
 
     kind: str
     name: str
-    read: Literal["full", "window"]
+    read: Literal["full", "window", "modified"]
     columns: Mapping[str, Kind]
     lines: Mapping[str, Mapping[str, Kind]]
 
@@ -89,12 +97,12 @@ class Configuration:
 
 @cache
 def load_entities(kind: str) -> dict[str, Entity]:
-    """Entities of `extractors/<kind>/entities.yml` by name, in the file's order. Raises SpecError."""
-    path = EXTRACTORS / kind / "entities.yml"
+    """Entities of a kind of source by name, in the order of their `entities.yml`. Raises SpecError."""
+    path = EXTRACTORS / _ENTITIES_OF.get(kind, kind) / "entities.yml"
     content = _load(path, "entities")
     entities = {
         name: Entity(
-            kind=kind,
+            kind=_TABLES_OF.get(kind, kind),
             name=name,
             read=body["read"],
             columns=body["columns"],
@@ -124,7 +132,7 @@ def load_configuration(kind: str, name: str) -> Configuration:
     for entity_name, body in content["entities"].items():
         entity = entities.get(entity_name)
         if entity is None:
-            raise SpecError(f"{path}: entity '{entity_name}' is not in {kind}/entities.yml")
+            raise SpecError(f"{path}: entity '{entity_name}' is not among the entities of {kind}")
         _known_columns(path, entity_name, body["fields"], entity.columns)
         for child, lines in body.get("lines", {}).items():
             if child not in entity.lines:
@@ -160,7 +168,7 @@ def _fields(raw: Mapping[str, Any]) -> dict[str, Field]:
 def _known_columns(path: Path, where: str, fields: Mapping[str, Any], columns: Mapping[str, Kind]) -> None:
     unknown = sorted(set(fields) - set(columns))
     if unknown:
-        raise SpecError(f"{path}: '{where}' maps columns that are not in entities.yml: {', '.join(unknown)}")
+        raise SpecError(f"{path}: '{where}' maps columns that the entity does not have: {', '.join(unknown)}")
 
 
 def _postgres(columns: Mapping[str, Kind]) -> tuple[Column, ...]:

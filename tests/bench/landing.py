@@ -23,8 +23,10 @@ from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
+from extractors.core.codec import Codec
+from extractors.core.paged import PagedLoad
 from extractors.core.paging import Pager
-from extractors.core.run import Load, ensure_tables
+from extractors.core.run import ensure_tables
 from extractors.core.spec import load_configuration, load_entities
 from tests.bench.result import Result
 from warehouse.db import connect, database_url, with_database
@@ -298,7 +300,8 @@ def _land(url: str, files: Files) -> float:
     reader = PagesFromFiles(files)
     with connect(url, autocommit=True) as conn:
         started = time.perf_counter()
-        outcome = Load(conn, SOURCE, ENTITY, MAPPING, reader, get_settings()).run("cursor", None, "bench")
+        codec = Codec(ENTITY, MAPPING, ZoneInfo(SOURCE.timezone))
+        outcome = PagedLoad(conn, SOURCE.id, ENTITY, codec, reader, get_settings()).run("cursor", None, "bench")
         taken = time.perf_counter() - started
     assert outcome.rows_inserted == PAGES * DOCUMENTS, outcome
     return taken

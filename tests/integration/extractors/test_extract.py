@@ -11,7 +11,8 @@ import pytest
 
 from clients.errors import Fatal
 from extractors.core.errors import MissingFields, RepeatedPage, ShortRead
-from extractors.core.run import LoadOutcome, reland
+from extractors.core.outcome import LoadOutcome
+from extractors.core.run import reland
 from tests.support.small_onec import Answer, Query, SmallOnec, brand, collection_body, error, key, order, order_line
 from warehouse import clock
 from warehouse.settings import get_settings

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from extractors.core.run import LoadOutcome, ensure_tables
+from extractors.core.outcome import LoadOutcome
+from extractors.core.run import ensure_tables
 from tests.support.small_onec import SmallOnec, brand
 from warehouse.db import advisory_lock, connect
 from warehouse.landing import BUILD_LOCK

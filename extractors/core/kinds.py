@@ -1,0 +1,75 @@
+"""The kinds of source that Polka reads: where each one's entities, tables and way of reading are found."""
+
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol, cast
+from zoneinfo import ZoneInfo
+
+from clients.connection import Connection
+from extractors.core.codec import Codec, Decoded
+from extractors.core.documents import Dialect, DocumentCodec
+from extractors.core.feed import Feed
+from extractors.core.paging import Pager
+from extractors.core.spec import Entity, EntityMapping
+from warehouse.db import Connection as Database
+from warehouse.landing import Layout
+from warehouse.settings import Settings
+from warehouse.sources import SourceConfig
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+Window = tuple[datetime | None, datetime | None]
+
+
+class Reader(Protocol):
+    """One entity of one source that is read by offset, with counts to prove that it was read whole."""
+
+    def is_published(self) -> bool: ...
+    def count(self, window: Window) -> int | None: ...
+    def pages(self, window: Window, claimed: int | None) -> Pager: ...
+    def record(self, record_id: str) -> bytes | None: ...
+
+
+class PageCodec(Protocol):
+    """Turns a page of one entity into rows."""
+
+    layout: Layout
+
+    def decode(self, body: bytes) -> Decoded: ...
+
+
+@dataclass(frozen=True)
+class Opening:
+    """All that a kind of source needs to open one entity.
+
+    database: opens another connection to the warehouse (autocommit), for limits and tokens shared by all workers.
+    """
+
+    source: SourceConfig
+    entity: Entity
+    mapping: EntityMapping
+    connection: Connection
+    settings: Settings
+    database: Callable[[], AbstractContextManager[Database]]
+
+
+def open_entity(opening: Opening) -> AbstractContextManager[Reader | Feed]:
+    """The entity, ready to be read, by the way that its kind of source (and this source's configuration) offers."""
+    return cast("AbstractContextManager[Reader | Feed]", _package(opening.source.kind).open_entity(opening))
+
+
+def make_codec(kind: str, entity: Entity, mapping: EntityMapping, zone: ZoneInfo) -> PageCodec:
+    """The codec for the pages of one entity of a kind of source."""
+    if kind == "onec":
+        return Codec(entity, mapping, zone)
+    dialect = cast("Dialect", _package(kind).DIALECT)
+    return DocumentCodec(entity, mapping, zone, dialect)
+
+
+def _package(kind: str) -> "ModuleType":
+    # Only the kind that is read is imported: tasks start often.
+    return importlib.import_module(f"extractors.{kind}.source")

@@ -18,6 +18,7 @@ from warehouse.db import Connection, advisory_lock, connect
 from warehouse.db import database_url as configured_url
 from warehouse.landing import BUILD_LOCK
 from warehouse.processes import dies_with_parent
+from warehouse.reference import ensure_tables as ensure_reference_tables
 from warehouse.settings import PROJECT_ROOT, child_environment, get_settings
 
 logger = logging.getLogger(__name__)
@@ -110,9 +111,14 @@ def files_of(url: str) -> Path:
 
 
 def run_dbt(arguments: list[str], url: str) -> tuple[int, list[str]]:
-    """Run a dbt command against `url`, its output into our log; return its exit code and the last lines."""
+    """Run a dbt command against `url`, its output into our log; return its exit code and the last lines.
+
+    The tables that people fill exist from then on, so that the models always compile.
+    """
     files = files_of(url)
     files.mkdir(parents=True, exist_ok=True)
+    with connect(url) as conn:
+        ensure_reference_tables(conn)
     command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-use-colors", *arguments]
     command += ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
     command += ["--target-path", str(files / "target"), "--log-path", str(files / "logs")]

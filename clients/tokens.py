@@ -30,6 +30,10 @@ class Tokens:
 class TokenStore(Protocol):
     """Keeps pairs by a key such as `amocrm:example.amocrm.ru:<integration>`."""
 
+    def now(self) -> datetime:
+        """The clock by which pairs end, aware."""
+        ...
+
     def get(self, key: str) -> Tokens | None:
         """The pair as it is now; None when there never was one."""
         ...
@@ -47,7 +51,8 @@ class TokenStore(Protocol):
 class MemoryTokens:
     """A store for one process: tools and tests. Pairs are lost with the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.now = now
         self._pairs: dict[str, Tokens] = {}
         self._lock = threading.Lock()
 

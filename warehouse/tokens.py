@@ -17,6 +17,7 @@ from typing import Generic, Protocol, TypeVar
 import psycopg
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from warehouse import clock
 from warehouse.db import Connection
 from warehouse.settings import get_settings
 
@@ -66,6 +67,10 @@ class SharedTokens(Generic[PairT]):
         self._make = make
         configured = get_settings().token_keys
         self._cipher = _cipher(keys if keys is not None else configured.get_secret_value() if configured else "")
+
+    def now(self) -> datetime:
+        """The clock by which pairs end, aware."""
+        return clock.now()
 
     def get(self, key: str) -> PairT | None:
         """The stored pair, or None. Raises TokensUnreadable."""

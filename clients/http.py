@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -31,7 +31,10 @@ _AUTH_HEADER = re.compile(r"(?i)\b(basic|bearer)\s+[A-Za-z0-9+/=._~-]{6,}")
 
 @dataclass(frozen=True)
 class Response:
-    """A complete answer. `headers` are case-insensitive; `elapsed` is in seconds, to the last byte."""
+    """A complete answer. `headers` are case-insensitive; `elapsed` is in seconds, to the last byte.
+
+    body: the whole of it, or its first bytes when the rest went to a `sink`.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -184,10 +187,12 @@ class HttpSession:
         repeatable: bool | None = None,
         timeout: float | None = None,
         max_bytes: int = MAX_BODY_BYTES,
+        sink: BinaryIO | None = None,
     ) -> Response:
         """Send one request and read its whole answer. Redirects are not followed: they are an answer too.
 
         repeatable: whether doing it twice is harmless (default: GET, HEAD, OPTIONS).
+        sink: an empty file for the body of an answer 200; for those that do not fit into memory.
         Raises Retriable (nothing was sent, or a repeatable request failed on the way), TimedOut (a repeatable
         request took longer than `timeout` seconds), Unknown (a request that must not be repeated got no answer) or
         Fatal (TLS cannot be set up).
@@ -208,7 +213,7 @@ class HttpSession:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                body = self._read(answer, started + limit, max_bytes)
+                body = self._read(answer, started + limit, max_bytes, sink if answer.status_code == 200 else None)
                 return Response(answer.status_code, answer.headers, body, time.monotonic() - started)
         except requests.ConnectTimeout as error:
             raise Retriable(self._say("no connection in time", method, url, error), cause="connect_timeout") from None
@@ -231,14 +236,28 @@ class HttpSession:
                 ) from None
             raise Unknown(self._say("connection lost, outcome unknown", method, url, error)) from None
 
+    def cookie(self, name: str) -> str | None:
+        """The value of a cookie that the other side set; None when it did not."""
+        return next((cookie.value for cookie in self._session.cookies if cookie.name == name), None)
+
+    def forget_cookies(self) -> None:
+        self._session.cookies.clear()
+
     def close(self) -> None:
         self._session.close()
 
-    def _read(self, answer: requests.Response, deadline: float, max_bytes: int) -> bytes:
+    def _read(self, answer: requests.Response, deadline: float, max_bytes: int, sink: BinaryIO | None) -> bytes:
         chunks: list[bytes] = []
         size = 0
+        if sink is not None:
+            # A request that is repeated begins its file anew.
+            sink.seek(0)
+            sink.truncate()
         for chunk in answer.iter_content(CHUNK_BYTES):
-            chunks.append(chunk)
+            if sink is None or not chunks:
+                chunks.append(chunk)
+            if sink is not None:
+                sink.write(chunk)
             size += len(chunk)
             if size > max_bytes:
                 raise Retriable(f"answer is larger than {max_bytes} bytes", status=answer.status_code, code="too_large")

@@ -1,26 +1,29 @@
 """1C:Enterprise by its standard OData: how to ask and what its answers and refusals mean.
 
-Knows nothing of paging, entities or landing. Reads only.
+Knows nothing of paging, entities or landing. Changes nothing in the base; the one exception is the receipt for the
+changes of an exchange plan (`notify_changes_received`).
 """
 
 import base64
 import json
 import re
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from clients.connection import Connection
 from clients.errors import ClientError, Fatal, Retriable, TimedOut, TooLarge
 from clients.http import HttpSession, Response, redact, retry_after_seconds, server_time, with_backoff
+from clients.onec_sessions import Seats
 
 BOM = b"\xef\xbb\xbf"
 JSON_FORMAT = "application/json;odata=nometadata"
-_SAFE_IN_PATH = "$()'/"
+_SAFE_IN_PATH = "$()'/,="
 _SAFE_IN_QUERY = "'(),:*/"
+_ONE_KEY = {"$top": "1", "$select": "Ref_Key", "allowedOnly": "true", "$format": JSON_FORMAT}
 _TOO_LARGE = re.compile(r"device is full|no space left|not enough memory|недостаточно памяти|application error", re.I)
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,120})", re.I)
 _XML_CODE = re.compile(r"<(?:\w+:)?code[^>]*>([^<]*)<")
@@ -41,10 +44,21 @@ class Greeting:
 
 
 class OnecClient:
-    """Reads one publication. May be used by several threads; each gets a session of its own."""
+    """Reads one publication. May be used by several threads; requests at the same time have a session each."""
 
-    def __init__(self, connection: Connection, *, timeout: float = 600.0, attempts: int = 5, first_pause: float = 1.0):
-        """connection.url is the root, ending in `/odata/standard.odata`; timeout in seconds, per request."""
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        timeout: float = 600.0,
+        attempts: int = 5,
+        first_pause: float = 1.0,
+        slot: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ):
+        """connection.url is the root, ending in `/odata/standard.odata`; timeout in seconds, per request.
+
+        slot: entered around each request; waits while too many others ask the same base.
+        """
         if urlsplit(connection.url).scheme not in {"http", "https"}:
             raise Fatal(
                 f"the address of 1C must begin with http:// or https://, not '{redact(connection.url)[:80]}'",
@@ -62,9 +76,9 @@ class OnecClient:
             token = base64.b64encode(pair).decode()
             self._secrets.append(token)
             self._authorization = f"Basic {token}"
-        self._local = threading.local()
-        self._sessions: list[HttpSession] = []
-        self._guard = threading.Lock()
+        self._slot = slot
+        self._seats = Seats(self._connect)
+        self._goodbye = ""
 
     def __enter__(self) -> "OnecClient":
         return self
@@ -73,11 +87,8 @@ class OnecClient:
         self.close()
 
     def close(self) -> None:
-        with self._guard:
-            sessions, self._sessions = self._sessions, []
-        for session in sessions:
-            session.close()
-        self._local = threading.local()
+        """End the sessions. The client may be used again, it then begins new ones."""
+        self._seats.close(f"{self._root}/{self._goodbye}")
 
     def greet(self) -> Greeting:
         """Ask the root of the publication, once: does it answer, does it let us in, what is published.
@@ -85,7 +96,7 @@ class OnecClient:
         Raises ClientError; its `cause` tells what is in the way.
         """
         url = f"{self._root}/{query({'$format': JSON_FORMAT})}"
-        answer = self._session().request("GET", url, headers={"Accept": "application/json"}, max_bytes=1 << 26)
+        answer = self._send("GET", url, "application/json", max_bytes=1 << 26)
         problem = judge(answer, "the list of published sets", secrets=self._secrets)
         if problem is not None:
             raise problem
@@ -125,6 +136,51 @@ class OnecClient:
                 raise
         return self._inline_count(source_set, options)
 
+    def call(self, source_set: str, function: str, arguments: Mapping[str, str], options: Mapping[str, str]) -> bytes:
+        """A virtual table of a register (`Balance`, `Turnovers`, `SliceLast`, ...) as JSON bytes, as sent.
+
+        arguments: by name, as OData literals. options: as in `collection`. Raises ClientError.
+        """
+        named = ",".join(f"{name}={value}" for name, value in arguments.items())
+        options = {**options, "$format": JSON_FORMAT}
+        return self._read(f"{source_set}/{function}({named})", options, source_set, True)
+
+    def select_changes(self, plan: str, node: str, message_no: int, sink: BinaryIO) -> int:
+        """Write the Atom feed of what changed for a node of an exchange plan into `sink`; returns its bytes.
+
+        plan: name without prefix; node: guid of the node. Asking again for the same number repeats the message.
+        1C builds the whole message in its memory, whatever is asked for. Raises ClientError.
+        """
+
+        def once() -> None:
+            url = self._exchange("SelectChanges", plan, node, message_no)
+            answer = self._send("POST", url, "application/atom+xml", max_bytes=1 << 33, sink=sink)
+            problem = judge(answer, f"ExchangePlan_{plan}", shape="xml", secrets=self._secrets)
+            if problem is not None:
+                raise problem
+
+        with_backoff(once, attempts=self._attempts, first_pause=self._first_pause, give_up_on=(TooLarge, TimedOut))
+        return sink.tell()
+
+    def notify_changes_received(self, plan: str, node: str, message_no: int) -> None:
+        """The receipt: 1C forgets the changes up to this message. Harmless when repeated. Raises ClientError."""
+
+        def once() -> None:
+            url = self._exchange("NotifyChangesReceived", plan, node, message_no)
+            answer = self._send("POST", url, "application/json", max_bytes=1 << 20)
+            if answer.status // 100 == 2 and b"<html" not in answer.body[:512].lower():
+                return
+            problem = judge(answer, f"ExchangePlan_{plan}", shape="text", secrets=self._secrets)
+            if problem is not None:
+                raise problem
+
+        with_backoff(once, attempts=self._attempts, first_pause=self._first_pause)
+
+    def _exchange(self, function: str, plan: str, node: str, message_no: int) -> str:
+        point = f"'{self._root}/ExchangePlan_{plan}(guid'{node}')'"
+        options = {"DataExchangePoint": point, "MessageNo": str(message_no)}
+        return f"{self._root}/{function}{query(options)}"
+
     def metadata(self) -> bytes:
         """The XML of `$metadata`: megabytes, and the better part of a minute on a big configuration."""
         return self._read("$metadata", {}, "$metadata", True, shape="xml")
@@ -155,8 +211,7 @@ class OnecClient:
         url = f"{self._root}/{quote(path, safe=_SAFE_IN_PATH)}{query(options)}"
 
         def once() -> bytes:
-            headers = {"Accept": "*/*" if shape != "json" else "application/json"}
-            answer = self._session().request("GET", url, headers=headers, max_bytes=max_bytes)
+            answer = self._send("GET", url, "application/json" if shape == "json" else "*/*", max_bytes=max_bytes)
             problem = judge(answer, source_set, shape=shape, secrets=self._secrets)
             if problem is not None:
                 raise problem
@@ -164,18 +219,32 @@ class OnecClient:
 
         if not retry:
             return once()
-        return with_backoff(
+        body = with_backoff(
             once, attempts=self._attempts, first_pause=self._first_pause, give_up_on=(TooLarge, TimedOut)
         )
+        if shape == "json":
+            self._goodbye = f"{quote(source_set)}{query(_ONE_KEY)}"
+        return body
 
-    def _session(self) -> HttpSession:
-        session: HttpSession | None = getattr(self._local, "session", None)
-        if session is None:
-            session = HttpSession(timeout=self._timeout, secrets=self._secrets, authorization=self._authorization)
-            self._local.session = session
-            with self._guard:
-                self._sessions.append(session)
-        return session
+    def _send(
+        self,
+        method: str,
+        url: str,
+        accept: str,
+        *,
+        max_bytes: int,
+        sink: BinaryIO | None = None,
+    ) -> Response:
+        def request(http: HttpSession, extra: dict[str, str]) -> Response:
+            headers = {"Accept": accept, **extra}
+            # Nothing that we ask of 1C does more when it is done twice.
+            return http.request(method, url, headers=headers, max_bytes=max_bytes, sink=sink, repeatable=True)
+
+        with self._slot():
+            return self._seats.send(request)
+
+    def _connect(self) -> HttpSession:
+        return HttpSession(timeout=self._timeout, secrets=self._secrets, authorization=self._authorization)
 
 
 def query(options: Mapping[str, str]) -> str:

@@ -1,0 +1,125 @@
+"""Sessions with one 1C base: few, kept while they are needed, given back when done.
+
+A session of 1C takes a licence and seconds to begin. A base that honours `IBSession` keeps it between requests by a
+cookie; another ignores the header and begins one for every request, which works as well.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from clients.errors import ClientError
+from clients.http import HttpSession, Response
+
+log = logging.getLogger(__name__)
+
+COOKIE = "ibsession"
+_HEADER = "IBSession"
+_SESSION_WORDS = re.compile("сеанс|session|seance", re.I)
+
+Request = Callable[[HttpSession, dict[str, str]], Response]
+
+
+class Seat:
+    """One HTTP connection and, where the base keeps it, the 1C session behind it. Serves one request at a time."""
+
+    def __init__(self, http: HttpSession) -> None:
+        self.http = http
+        self._session: Literal["unknown", "kept", "ignored"] = "unknown"
+
+    def send(self, request: Request) -> Response:
+        """Send in the session of this seat; one that 1C has ended meanwhile is begun again."""
+        answer = request(self.http, self._headers())
+        if self._session == "kept" and is_ended(answer):
+            log.info("1C has ended the session, beginning another")
+            self.http.forget_cookies()
+            self._session = "unknown"
+            answer = request(self.http, self._headers())
+        if self._session == "unknown" and answer.status == 200:
+            self._session = "kept" if self.http.cookie(COOKIE) else "ignored"
+        return answer
+
+    def leave(self, url: str) -> None:
+        """Tell 1C that the session may end, by a small request of `url`; harmless when it does not listen."""
+        if self._session == "kept":
+            try:
+                headers = {"Accept": "application/json", _HEADER: "finish"}
+                self.http.request("GET", url, headers=headers, timeout=30)
+            except ClientError as error:
+                log.info("1C was not told that a session may end, it will end by itself: %s", error)
+        self.http.close()
+
+    def _headers(self) -> dict[str, str]:
+        return {_HEADER: "start"} if self._session == "unknown" else {}
+
+
+class Seats:
+    """The seats of one client: as many as requests run at once, fewer when 1C has no more sessions for us."""
+
+    def __init__(self, connect: Callable[[], HttpSession]) -> None:
+        self._connect = connect
+        self._idle: list[Seat] = []
+        self._taken = 0
+        self._most: int | None = None
+        self._changed = threading.Condition()
+
+    def send(self, request: Request) -> Response:
+        """Send in a free seat. When 1C has no session for one more of us, one of the others is waited for."""
+        while True:
+            with self._seat() as seat:
+                answer = seat.send(request)
+                if not (is_refused(answer) and self._make_do()):
+                    return answer
+
+    def close(self, url: str) -> None:
+        """End every session; `url` is a small request."""
+        with self._changed:
+            seats, self._idle = self._idle, []
+        for seat in seats:
+            seat.leave(url)
+
+    def _make_do(self) -> bool:
+        """One session less from now on; False when there is no other one than that which was refused."""
+        with self._changed:
+            others = self._taken + len(self._idle) - 1
+            if others < 1:
+                return False
+            if self._most is None or others < self._most:
+                log.warning("1C gives us no more than %s sessions at once", others)
+                self._most = others
+            return True
+
+    @contextmanager
+    def _seat(self) -> Iterator[Seat]:
+        with self._changed:
+            while not self._idle and self._most is not None and self._taken >= self._most:
+                self._changed.wait()
+            self._taken += 1
+            seat = self._idle.pop() if self._idle else Seat(self._connect())
+        try:
+            yield seat
+        finally:
+            with self._changed:
+                self._taken -= 1
+                if self._most is None or self._taken + len(self._idle) < self._most:
+                    self._idle.append(seat)
+                else:
+                    seat.http.close()
+                self._changed.notify()
+
+
+def is_ended(answer: Response) -> bool:
+    """Whether the answer means that the session of our cookie is over (and not that the request was wrong)."""
+    return answer.status in (400, 404, 500) and _speaks_of_sessions(answer)
+
+
+def is_refused(answer: Response) -> bool:
+    """Whether 1C has no free session or licence for one more of us."""
+    return answer.status == 406 or (answer.status == 403 and _speaks_of_sessions(answer))
+
+
+def _speaks_of_sessions(answer: Response) -> bool:
+    return bool(_SESSION_WORDS.search(answer.body[:4096].decode("utf-8-sig", "replace")))

@@ -1,13 +1,15 @@
-"""Airflow DAGs `reconcile__<source>`: re-read documents by weekly windows, repair, mark what vanished.
+"""Airflow DAGs `reconcile__<source>`: re-read by weekly windows, compare all ids, mark what vanished.
 
 This is also the backfill DAG: `airflow backfill create --dag-id reconcile__<source> ...` (or `polka backfill`)
-re-reads any range. It never moves a cursor, never claims coverage, announces nothing and can send nothing.
+re-reads any range; a backfill leaves the comparison of ids to the weekly run. It never moves a cursor, never claims
+coverage, announces nothing and can send nothing.
 """
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from polka.dag_policy import ONLY_WHAT_CAN_HEAL
 from warehouse.settings import get_settings
@@ -37,7 +39,7 @@ def reconcile_dag(source: SourceConfig) -> DAG:
         def register(instance: str) -> list[str]:
             from polka import jobs
 
-            return jobs.register(instance, window_only=True)
+            return jobs.register(instance, with_history=True)
 
         @task(retry_policy=ONLY_WHAT_CAN_HEAL, max_active_tis_per_dag=2, map_index_template="{{ entity_name }}")
         def read_again(instance: str, entity: str) -> dict:
@@ -48,7 +50,19 @@ def reconcile_dag(source: SourceConfig) -> DAG:
             window = (context["data_interval_start"].isoformat(), context["data_interval_end"].isoformat())
             return jobs.extract_entity(instance, entity, window=window, triggered_by=context["run_id"])
 
-        read_again.partial(instance=source.id).expand(entity=register(source.id))
+        @task(retry_policy=ONLY_WHAT_CAN_HEAL, max_active_tis_per_dag=1, map_index_template="{{ entity_name }}")
+        def compare_ids(instance: str, entity: str) -> dict:
+            from polka import jobs
+
+            context = get_current_context()
+            context["entity_name"] = entity
+            if context["dag_run"].run_type == "backfill":
+                raise AirflowSkipException("a backfill reads its windows; ids are compared by the weekly run")
+            return jobs.extract_entity(instance, entity, reconcile=True, triggered_by=context["run_id"])
+
+        entities = register(source.id)
+        repaired = read_again.partial(instance=source.id).expand(entity=entities)
+        repaired >> compare_ids.partial(instance=source.id).expand(entity=entities)
     return dag
 
 

@@ -15,6 +15,7 @@ from warehouse import clock
 from warehouse.db import connect
 from warehouse.db import database_url as configured_url
 from warehouse.settings import get_settings
+from warehouse.sources import CRM_KINDS
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,12 @@ class SuiteOutcome:
         }
 
 
-def check_landing(instance: str, *, as_of: date, run_id: str, database_url: str | None = None) -> SuiteOutcome:
+def check_landing(
+    instance: str, *, as_of: date, run_id: str, kind: str = "onec", database_url: str | None = None
+) -> SuiteOutcome:
     """Does what landed from this source hold to the contract of the landing? Results go to ops.check_result."""
-    return _check("landing", {"instance": instance, "as_of": as_of}, instance, as_of, run_id, database_url)
+    suite = "landing_crm" if kind in CRM_KINDS else "landing"
+    return _check(suite, {"instance": instance, "as_of": as_of}, instance, as_of, run_id, database_url)
 
 
 def check_marts(as_of: date, run_id: str, *, database_url: str | None = None) -> SuiteOutcome:

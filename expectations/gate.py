@@ -19,7 +19,7 @@ from warehouse import clock
 from warehouse.db import Connection, WarehouseNotStarted, connect
 from warehouse.db import database_url as configured_url
 from warehouse.settings import Settings, get_settings
-from warehouse.sources import SourceConfig, load_sources
+from warehouse.sources import CRM_KINDS, SourceConfig, load_sources
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class BranchVerdict:
 
 
 def evaluate(as_of: date, *, run_id: str, database_url: str | None = None) -> list[BranchVerdict]:
-    """A verdict for every branch of every configured source; written to ops.check_result and ops.gate_verdict.
+    """A verdict for every branch of every configured accounting base; written to ops.check_result and ops.gate_verdict.
 
     Never raises because of the data or the database: what cannot be looked at is held.
     Raises only for a broken suite or sources file (SuiteInvalid, pydantic.ValidationError).
@@ -76,6 +76,8 @@ def evaluate(as_of: date, *, run_id: str, database_url: str | None = None) -> li
     settings = get_settings()
     verdicts: list[BranchVerdict] = []
     for source in load_sources():
+        if source.kind in CRM_KINDS:
+            continue  # A list is about clients who order: a CRM has no branches of its own.
         verdicts += _evaluate_source(source, as_of, run_id, database_url, settings)
     for verdict in verdicts:
         log.info("gate %s/%s: %s %s", verdict.instance, verdict.branch_id, verdict.verdict, verdict.reason_en or "")

@@ -59,8 +59,11 @@ def connection(conn_id: str) -> Connection:
 # --- extract and reconcile ---------------------------------------------------------------------------------
 
 
-def register(instance: str, *, window_only: bool = False) -> list[str]:
-    """Make sure the landing tables exist and the source is known; return the entities to read."""
+def register(instance: str, *, with_history: bool = False) -> list[str]:
+    """Make sure the landing tables exist and the source is known; return the entities to read.
+
+    with_history: only those that are not read whole every time anyway.
+    """
     from extractors.core.run import ensure_tables, entity_names, register_source
     from extractors.core.spec import load_entities
     from warehouse.db import connect
@@ -70,16 +73,16 @@ def register(instance: str, *, window_only: bool = False) -> list[str]:
         ensure_tables(conn)
         register_source(conn, config)
     names = entity_names(config)
-    if not window_only:
+    if not with_history:
         return names
     entities = load_entities(config.kind)
-    return [name for name in names if entities[name].read == "window"]
+    return [name for name in names if entities[name].read != "full"]
 
 
 def extract_entity(
-    instance: str, entity: str, *, triggered_by: str, window: tuple[str, str] | None = None
+    instance: str, entity: str, *, triggered_by: str, window: tuple[str, str] | None = None, reconcile: bool = False
 ) -> dict[str, Any]:
-    """Read one entity: from its cursor on, or exactly the window of ISO moments [from, to)."""
+    """Read one entity: from its cursor on, exactly the window of ISO moments [from, to), or compare all ids."""
     from extractors.core.run import extract
 
     config = source(instance)
@@ -88,7 +91,7 @@ def extract_entity(
         config,
         entity,
         connection(config.connection),
-        mode="window" if span else "cursor",
+        mode="reconcile" if reconcile else "window" if span else "cursor",
         window=span,
         triggered_by=triggered_by,
     )
@@ -99,7 +102,7 @@ def check_landing(instance: str, run_id: str) -> dict[str, Any]:
     """Run the landing suite; raises when a critical expectation fails."""
     from expectations import check_landing as check
 
-    outcome = check(instance, as_of=clock.business_date(), run_id=run_id)
+    outcome = check(instance, kind=source(instance).kind, as_of=clock.business_date(), run_id=run_id)
     outcome.raise_if_failed()
     return outcome.summary()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
+from extractors.core.run import ensure_tables
 from warehouse.calendar import fill_production_calendar
 from warehouse.db import connect, with_database
 from warehouse.embedded import EmbeddedServer
@@ -41,7 +42,7 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template_database(postgres_server: str) -> Iterator[str]:
-    """Name of a migrated database that tests are cloned from."""
+    """Name of a migrated database with its empty landing tables that tests are cloned from."""
     name = f"polka_template_{uuid.uuid4().hex[:10]}"
     _create(postgres_server, name)
     try:
@@ -49,6 +50,7 @@ def template_database(postgres_server: str) -> Iterator[str]:
         migrate(url)
         with connect(url) as conn:
             fill_production_calendar(conn)
+            ensure_tables(conn)
         yield name
     finally:
         _drop(postgres_server, name)
@@ -56,7 +58,7 @@ def template_database(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture
 def database(postgres_server: str, template_database: str) -> Iterator[str]:
-    """URL of a fresh database: all migrations applied, production calendar filled, nothing landed."""
+    """URL of a fresh database: all migrations applied, production calendar filled, landing tables empty."""
     name = f"polka_test_{uuid.uuid4().hex[:10]}"
     _create(postgres_server, name, template=template_database)
     try:

@@ -109,7 +109,7 @@ class DocumentCodec:
     def _key_of(self, record: dict[str, Any] | None) -> str | None:
         for name in (self._dialect.key, "id", "ID"):
             value = (record or {}).get(name)
-            if isinstance(value, (str, int)) and not isinstance(value, bool) and len(str(value)) <= values.MAX_KEY:
+            if isinstance(value, (str, int)) and not isinstance(value, bool) and 0 < len(str(value)) <= values.MAX_KEY:
                 return str(value)
         return None
 
@@ -252,15 +252,15 @@ def _json(value: Any) -> bytes:
 
 def _moment(moment: Moment, zone: ZoneInfo) -> _Convert:
     def convert(value: Any) -> bytes:
-        if _is_empty(value):
-            return NULL
         try:
             found = moment(value, zone)
             return NULL if found is None else found.astimezone(UTC).isoformat(" ", "microseconds").encode()
         except (ValueError, OverflowError, TypeError):
             raise BadValue("not a date and time") from None
 
-    return values.Converted(convert).__getitem__
+    known = values.Converted(convert)
+    # Lists and dictionaries cannot be remembered, and are no moments anyway.
+    return lambda value: NULL if _is_empty(value) else known[value] if isinstance(value, (str, int)) else convert(value)
 
 
 def _day(moment: Moment, zone: ZoneInfo) -> _Convert:

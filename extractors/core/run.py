@@ -5,14 +5,13 @@ A crash anywhere is healed by running again: known content is recognised by its 
 
 import json
 from datetime import datetime
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 from clients.connection import Connection
 from extractors.core.errors import ReadError
 from extractors.core.feed import Feed
 from extractors.core.follow import FeedLoad
-from extractors.core.kinds import Opening, PageCodec, make_codec, open_entity
+from extractors.core.kinds import Mode, Opening, PageCodec, make_codec, open_entity
 from extractors.core.outcome import LoadOutcome, add, note_failure, outcome
 from extractors.core.paged import PagedLoad
 from extractors.core.spec import Entity, EntityMapping, load_configuration, load_entities
@@ -43,17 +42,18 @@ def register_source(conn: Database, source: SourceConfig) -> None:
     with conn.transaction():
         conn.execute(
             """
-            insert into ops.source_instance (instance, kind, mapping, time_zone, outlet_lives_in, branches)
-            values (%s, %s, %s, %s, %s, %s)
+            insert into ops.source_instance (instance, kind, mapping, time_zone, outlet_lives_in, branches, entities)
+            values (%s, %s, %s, %s, %s, %s, %s)
             on conflict (instance) do update
             set kind = excluded.kind, mapping = excluded.mapping, time_zone = excluded.time_zone,
-                outlet_lives_in = excluded.outlet_lives_in, branches = excluded.branches, updated_at = now()
+                outlet_lives_in = excluded.outlet_lives_in, branches = excluded.branches,
+                entities = excluded.entities, updated_at = now()
             where (source_instance.kind, source_instance.mapping, source_instance.time_zone,
-                   source_instance.outlet_lives_in, source_instance.branches)
+                   source_instance.outlet_lives_in, source_instance.branches, source_instance.entities)
                 is distinct from (excluded.kind, excluded.mapping, excluded.time_zone,
-                                  excluded.outlet_lives_in, excluded.branches)
+                                  excluded.outlet_lives_in, excluded.branches, excluded.entities)
             """,
-            [source.id, source.kind, source.mapping, source.timezone, outlet, source.branches],
+            [source.id, source.kind, source.mapping, source.timezone, outlet, source.branches, entity_names(source)],
         )
 
 
@@ -62,7 +62,7 @@ def extract(
     entity: str,
     connection: Connection,
     *,
-    mode: Literal["cursor", "window", "reconcile"] = "cursor",
+    mode: Mode = "cursor",
     window: tuple[datetime, datetime] | None = None,
     database_url: str | None = None,
     triggered_by: str = "cli",
@@ -84,7 +84,13 @@ def extract(
     if mode == "window" and spec.read == "full":
         raise ValueError(f"'{entity}' is always read whole, it has no windows")
     opening = Opening(
-        source, spec, mapping, connection, settings, database=lambda: connect(database_url, autocommit=True)
+        source,
+        spec,
+        mapping,
+        connection,
+        settings,
+        database=lambda: connect(database_url, autocommit=True),
+        mode=mode,
     )
     codec = make_codec(source.kind, spec, mapping, ZoneInfo(source.timezone))
     with connect(database_url, autocommit=True) as conn, open_entity(opening) as opened:

@@ -1,17 +1,30 @@
 """The configured sources: `config/sources.yml`, validated."""
 
+from datetime import datetime, time
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from warehouse.settings import get_settings
 
 Kind = Literal["onec", "bitrix24", "amocrm", "hubspot", "file"]
 KINDS: tuple[str, ...] = get_args(Kind)
 CRM_KINDS = ("bitrix24", "amocrm", "hubspot")
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+_SPAN = rf"^{_CLOCK}-{_CLOCK}$"
 _DEFAULT_MAPPING = {"onec": "ut11", "file": "tables"}
+
+
+class ExchangePlan(BaseModel):
+    """A node of a 1C exchange plan that registers changes for us. plan: its name; node: code or guid of the node."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: str = Field(pattern=r"^\w+$", max_length=100)
+    node: str = Field(min_length=1, max_length=100)
 
 
 class SourceConfig(BaseModel):
@@ -26,6 +39,11 @@ class SourceConfig(BaseModel):
     timezone: str = "Europe/Moscow"
     branches: Literal["none", "by_organization"] = "none"
     outlet: Literal["sub_partner", "partner", "delivery_address"] | None = None
+    exchange_plan: ExchangePlan | None = None
+    quiet_hours: tuple[Annotated[str, StringConstraints(pattern=_SPAN)], ...] = Field(
+        (), description="Times of the base's day, like 18:00-21:30, in which it must not be touched"
+    )
+    parallel_requests: int | None = Field(None, ge=1, le=16, description="Requests at once, of all workers together")
 
     @model_validator(mode="before")
     @classmethod
@@ -33,6 +51,15 @@ class SourceConfig(BaseModel):
         if isinstance(given, dict) and not given.get("mapping"):
             return {**given, "mapping": _DEFAULT_MAPPING.get(str(given.get("kind")), "standard")}
         return given
+
+    def quiet_until(self, moment: datetime) -> time | None:
+        """When the quiet hours end that `moment` (aware) lies in, on the base's clock; None outside of them."""
+        now = moment.astimezone(ZoneInfo(self.timezone)).time()
+        for span in self.quiet_hours:
+            begin, end = (time.fromisoformat(part) for part in span.split("-"))
+            if (begin <= now < end) if begin < end else (now >= begin or now < end):
+                return end
+        return None
 
 
 class SourcesFile(BaseModel):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 from zoneinfo import ZoneInfo
 
 from clients.connection import Connection
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 Window = tuple[datetime | None, datetime | None]
+Mode = Literal["cursor", "window", "reconcile"]
 
 
 class Reader(Protocol):
@@ -46,6 +47,7 @@ class PageCodec(Protocol):
 class Opening:
     """All that a kind of source needs to open one entity.
 
+    mode: what it is opened for: "cursor" (what is new), "window" (a past window again) or "reconcile" (all ids).
     database: opens another connection to the warehouse (autocommit), for limits and tokens shared by all workers.
     """
 
@@ -55,6 +57,7 @@ class Opening:
     connection: Connection
     settings: Settings
     database: Callable[[], AbstractContextManager[Database]]
+    mode: Mode = "cursor"
 
 
 def open_entity(opening: Opening) -> AbstractContextManager[Reader | Feed]:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from simulators.onec.base import Base, EntitySet, Fragments, LineLayout, Row, fragment, number_text, simple_set
-from simulators.onec.schema import UT11, by_set_name
+from simulators.onec.ut11 import UT11
 from simulators.world.build import Manager
 from simulators.world.onec import version
 
@@ -37,7 +37,7 @@ COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "
 ANONYMOUS = "Розничный покупатель (технический клиент)"
 # Codes that are no goods: postage, carriage, fees, manual corrections, discounts, samples, donations, vouchers.
 NO_GOODS = re.compile(r"POST|DOT|M|C2|D|S|B|BANK CHARGES|AMAZONFEE|CRUK|PADS|gift_\d+_\d+", re.IGNORECASE)
-_SCHEMAS = by_set_name(UT11)
+_SCHEMAS = UT11.by_name
 _GOODS = ("Номенклатура_Key", "КоличествоУпаковок", "Количество", "Цена", "Сумма", "СуммаСНДС")
 _WRITTEN_OFF = ("Номенклатура_Key", "КоличествоУпаковок", "Количество", "Цена", "Сумма")
 

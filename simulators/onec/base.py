@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from simulators.onec.schema import EMPTY_JSON, Field, Kind, SetSchema, Table
+
+if TYPE_CHECKING:
+    from simulators.onec.exchange import ExchangePlan
+    from simulators.onec.registers import Register
 
 Scalar = str | bool | Decimal | None
 Fragments = tuple[str, ...]
@@ -29,7 +35,15 @@ def fragment(kind: Kind, value: Any) -> str:
         return f'"{value}"'
     if kind in {"double", "int16"}:
         return number_text(value)
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # half of a surrogate pair: only its escape can be sent
+        return json.dumps(value)
+
+
+def version(number: int) -> str:
+    """DataVersion: eight bytes in base64 that change with every write."""
+    return base64.b64encode(number.to_bytes(8, "big")).decode()
 
 
 def number_text(value: Decimal | int) -> str:
@@ -52,7 +66,7 @@ def scalar(kind: Kind, text: str) -> Scalar:
         return text == "true"
     if kind in _QUOTED:
         return text[1:-1]
-    loaded: str = orjson.loads(text)
+    loaded: str = json.loads(text)
     return loaded
 
 
@@ -71,13 +85,18 @@ class LineLayout:
     constants: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
+    def repeated(self) -> Mapping[str, str]:
+        """Fields of a row that repeat a header field: the owner's key and whatever is inherited."""
+        owner = {"Ref_Key": "Ref_Key"} if any(f.name == "Ref_Key" for f in self.table.fields) else {}
+        return owner | dict(self.inherited)
+
+    @cached_property
     def template(self) -> str:
-        """Two-stage `%` template: inherited values first, then (line number..., varying...)."""
-        parts = ['"Ref_Key":%s']
-        parts += [f'"{name}":%s' for name in self.inherited]
+        """Two-stage `%` template: repeated values first, then (line number..., varying...)."""
+        parts = [f'"{name}":%s' for name in self.repeated]
         parts += [f'"{name}":"%%d"' for name in self.numbered]
         parts += [f'"{name}":%%s' for name in self.varying]
-        done = {"Ref_Key", *self.inherited, *self.numbered, *self.varying}
+        done = {*self.repeated, *self.numbered, *self.varying}
         for column in self.table.fields:
             if column.name not in done:
                 text = self.constants.get(column.name, EMPTY_JSON[column.kind])
@@ -138,7 +157,20 @@ class EntitySet:
         return self.constants[name] if position is None else row.values[position]
 
     def key(self, row: Row) -> str:
-        return self.text(row, "Ref_Key")[1:-1]
+        """The guid of an object; the key values of another record, joined."""
+        return "|".join(self.text(row, name).strip('"') for name in self.schema.keys)
+
+    def address(self, row: Row) -> str:
+        """`Catalog_X(guid'...')`, `AccumulationRegister_X(Recorder='...', Recorder_Type='...')`"""
+        return self.address_of(self.key(row))
+
+    def address_of(self, key: str) -> str:
+        """The address of the record with this key, also when there is none any more."""
+        if self.schema.keys == ("Ref_Key",):
+            return f"{self.name}(guid'{key}')"
+        parts = zip(self.schema.keys, key.split("|"), strict=True)
+        literals = (f"{name}={_literal(self.schema.by_name[name].kind, value)}" for name, value in parts)
+        return f"{self.name}({', '.join(literals)})"
 
     def reader(self, name: str) -> Callable[[Row], Scalar]:
         """A fast accessor of one header field's comparable value."""
@@ -154,8 +186,45 @@ class EntitySet:
     def find(self, key: str) -> Row | None:
         """The record with this guid."""
         if self._by_key is None:
-            self._by_key = {self.key(row): row for row in self.rows}
+            self._by_key = {self.key(row).lower(): row for row in self.rows}
         return self._by_key.get(key.lower())
+
+    def put(self, record: Mapping[str, Any]) -> str:
+        """Add a record (field -> Python value, table -> list of dicts) or replace the one with its key; returns it."""
+        self._loosen()
+        row = _simple_row(self.schema, record)
+        key = self.key(row)
+        found = self.find(key)
+        rows = self.rows
+        if found is None:
+            rows.append(row)
+        else:
+            rows[rows.index(found)] = row
+        if self._by_key is not None:
+            self._by_key[key.lower()] = row
+        return key
+
+    def drop(self, key: str) -> bool:
+        """Remove the record with this key; False when there is none."""
+        found = self.find(key)
+        if found is None or self._by_key is None:
+            return False
+        self.rows.remove(found)
+        del self._by_key[key.lower()]
+        return True
+
+    def _loosen(self) -> None:
+        """Let every field vary, so that single records can be written."""
+        names = tuple(f.name for f in self.schema.fields)
+        layouts = [_simple_layout(table) for table in self.schema.tables]
+        if self.varying == names and all(self.layouts.get(layout.table.name) == layout for layout in layouts):
+            return
+        documents = [self.exact(row) for row in self.rows]
+        self.varying = names
+        self._position = {name: i for i, name in enumerate(names)}
+        self.layouts = {layout.table.name: layout for layout in layouts}
+        self.__dict__.pop("_header_template", None)
+        self.replace_rows([_simple_row(self.schema, document) for document in documents])
 
     @cached_property
     def _header_template(self) -> str:
@@ -179,8 +248,7 @@ class EntitySet:
         position = list(self.layouts).index(layout.table.name)
         if position >= len(row.tables):
             return []
-        first = (self.text(row, "Ref_Key"), *(self.text(row, source) for source in layout.inherited.values()))
-        template = layout.template % first
+        template = layout.template % tuple(self.text(row, source) for source in layout.repeated.values())
         count = len(layout.numbered)
         return [template % ((number,) * count + line) for number, line in enumerate(row.tables[position], start=1)]
 
@@ -197,43 +265,162 @@ class EntitySet:
 
     def document(self, row: Row) -> dict[str, Any]:
         """The record as Python objects, for the slower paths."""
-        loaded: dict[str, Any] = orjson.loads(self.json(row))
+        loaded: dict[str, Any] = json.loads(self.json(row))
+        return loaded
+
+    def exact(self, row: Row) -> dict[str, Any]:
+        """The record as Python objects with exact decimals."""
+        loaded: dict[str, Any] = json.loads(self.json(row), parse_float=Decimal)
         return loaded
 
 
-class Base:
-    """The published sets of one infobase by name."""
-
-    def __init__(self, sets: Iterable[EntitySet]) -> None:
-        self.sets = {s.name: s for s in sets}
-        self.version = 0
-
-    def touch(self) -> None:
-        """Tell the server that rows changed, so that it forgets remembered selections."""
-        self.version += 1
+def _literal(kind: Kind, value: str) -> str:
+    if kind == "date":
+        return f"datetime'{value}'"
+    if kind in {"key", "ref"}:
+        return f"guid'{value}'"
+    return value if kind == "int64" else f"'{value}'"
 
 
 def simple_set(schema: SetSchema, records: Iterable[Mapping[str, Any]]) -> EntitySet:
     """A small set from plain dicts: field name -> Python value, table name -> list of dicts."""
-    varying = tuple(f.name for f in schema.fields)
-    layouts = [LineLayout(t, tuple(f.name for f in t.fields[2:])) for t in schema.tables]
-    result = EntitySet(schema, varying, lines=layouts)
-    rows = []
-    for record in records:
-        unknown = set(record) - set(varying) - {t.name for t in schema.tables}
-        if unknown:
-            raise ValueError(f"{schema.name} has no fields {sorted(unknown)}")
-        values = tuple(_padded(f, record.get(f.name)) for f in schema.fields)
-        tables = tuple(
-            [tuple(_padded(f, line.get(f.name)) for f in table.fields[2:]) for line in record.get(table.name, ())]
-            for table in schema.tables
-        )
-        rows.append(Row(values, tables))
-    result.replace_rows(rows)
+    layouts = [_simple_layout(table) for table in schema.tables]
+    result = EntitySet(schema, tuple(f.name for f in schema.fields), lines=layouts)
+    result.replace_rows([_simple_row(schema, record) for record in records])
     return result
+
+
+def _own_fields(table: Table) -> tuple[Field, ...]:
+    """Fields of a row that are stored with it."""
+    return tuple(f for f in table.fields if f.name not in {"Ref_Key", "LineNumber"})
+
+
+def _simple_layout(table: Table) -> LineLayout:
+    return LineLayout(table, tuple(f.name for f in _own_fields(table)))
+
+
+def _simple_row(schema: SetSchema, record: Mapping[str, Any]) -> Row:
+    unknown = set(record) - set(schema.by_name) - {t.name for t in schema.tables}
+    if unknown:
+        raise ValueError(f"{schema.name} has no fields {sorted(unknown)}")
+    values = tuple(_padded(f, record.get(f.name)) for f in schema.fields)
+    tables = tuple(
+        [tuple(_padded(f, line.get(f.name)) for f in _own_fields(table)) for line in record.get(table.name, ())]
+        for table in schema.tables
+    )
+    return Row(values, tables)
 
 
 def _padded(column: Field, value: Any) -> str:
     if column.kind == "fixed" and value is not None:
         value = str(value).ljust(column.length or 0)
     return fragment(column.kind, value)
+
+
+class Base:
+    """The published sets and registers of one infobase by name."""
+
+    def __init__(
+        self, sets: Iterable[EntitySet], registers: Iterable[Register] = (), plan: ExchangePlan | None = None
+    ) -> None:
+        self.sets = {s.name: s for s in sets}
+        self.registers = {r.schema.name: r for r in registers}
+        self.plan = plan
+        self.version = 0
+        self._writes = 1 << 32
+
+    @property
+    def names(self) -> list[str]:
+        """All published entity sets but the tabular sections."""
+        registers = [s for r in self.registers.values() for s in {r.schema.name, r.schema.records_name}]
+        return sorted([*self.sets, *registers, *([self.plan.set_name] if self.plan else [])])
+
+    def find(self, name: str) -> EntitySet | None:
+        """The entity set with this name, also of a register or the exchange plan."""
+        found = self.sets.get(name)
+        if found is not None:
+            return found
+        if self.plan is not None and name == self.plan.set_name:
+            return self.plan.entity_set()
+        for register in self.registers.values():
+            if name == register.schema.records_name:
+                return register.records
+            if name == register.schema.name:
+                return register.record_sets
+        return None
+
+    def touch(self) -> None:
+        """Tell the server that rows changed, so that it forgets remembered selections."""
+        self.version += 1
+
+    # writing, as a user's work in the base does it: DataVersion changes, the exchange plan takes note
+
+    def record(self, set_name: str, key: str) -> dict[str, Any] | None:
+        """A record as it is now, numbers as exact decimals."""
+        entity_set = self.sets[set_name]
+        row = entity_set.find(key)
+        return None if row is None else entity_set.exact(row)
+
+    def write(self, set_name: str, record: Mapping[str, Any]) -> str:
+        """Add or replace a whole record; returns its key."""
+        self._writes += 1
+        key = self.sets[set_name].put({**record, "DataVersion": version(self._writes)})
+        self._changed(set_name, key)
+        return key
+
+    def edit(self, set_name: str, key: str, changes: Mapping[str, Any]) -> None:
+        """Change fields or whole tabular sections of a record. Raises KeyError when there is none."""
+        record = self.record(set_name, key)
+        if record is None:
+            raise KeyError(f"{set_name} has no {key}")
+        self.write(set_name, {**record, **changes})
+
+    def remove(self, set_name: str, key: str) -> bool:
+        """Delete a record physically, with its movements; False when there is none."""
+        if not self.sets[set_name].drop(key):
+            return False
+        self.move(set_name, key, {})
+        self._changed(set_name, key)
+        return True
+
+    def move(self, set_name: str, key: str, movements: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Replace the movements of a document in all registers; without any it is unposted there."""
+        for register in self.registers.values():
+            if register.schema.recorder is None:
+                continue
+            wanted = movements.get(register.schema.name, ())
+            if not register.erase(key) and not wanted:
+                continue
+            register.write(key, set_name, wanted)
+            who = key if register.schema.recorder == "single" else f"{key}|StandardODATA.{set_name}"
+            self._changed(register.schema.name, who)
+
+    def _changed(self, set_name: str, key: str) -> None:
+        self.touch()
+        if self.plan is not None:
+            self.plan.register(set_name, key)
+
+    def become(self, other: Base) -> None:
+        """Take over another state of the same base; the exchange plan learns what differs."""
+        if self.plan is not None:
+            for change in _differences(self, other):
+                self.plan.register(*change)
+        self.sets = other.sets
+        self.registers = other.registers
+        self.touch()
+
+
+def _differences(old: Base, new: Base) -> Iterable[tuple[str, str]]:
+    for name in new.names:
+        before, after = old.find(name), new.find(name)
+        if after is None or (new.plan is not None and name == new.plan.set_name):
+            continue
+        if any(name == r.schema.records_name and r.schema.recorder for r in new.registers.values()):
+            continue  # its record set says the same
+        old_rows = {before.key(row): (row.values, row.tables) for row in before.rows} if before else {}
+        for row in after.rows:
+            key = after.key(row)
+            if old_rows.pop(key, None) != (row.values, row.tables):
+                yield name, key
+        for key in old_rows:
+            yield name, key

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from simulators.onec.schema import EDM_TYPES, Field, SetSchema
+from simulators.onec.registers import result_fields
+from simulators.onec.schema import EDM_TYPES, Field, RegisterSchema, SetSchema
 
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -13,8 +14,11 @@ _HEAD = (
 )
 
 
-def _property(column: Field) -> str:
-    nullable = "false" if column.name in {"Ref_Key", "LineNumber"} else "true"
+_TABLE_TYPES = {"Balance": "Balance", "Turnovers": "Turnover", "BalanceAndTurnovers": "BalanceAndTurnover"}
+
+
+def _property(column: Field, keys: Iterable[str] = ("Ref_Key", "LineNumber")) -> str:
+    nullable = "false" if column.name in keys else "true"
     return f'<Property Name="{column.name}" Type="{EDM_TYPES[column.kind]}" Nullable="{nullable}"/>\n'
 
 
@@ -33,10 +37,27 @@ def _association(owner: str, column: Field) -> str:
     )
 
 
-def metadata(schemas: Iterable[SetSchema]) -> str:
+def _function(name: str, bound: str, result: str, parameters: str) -> str:
+    lines = "".join(
+        f'<Parameter Name="{p}" Type="{"Edm.DateTime" if p.endswith("Period") else "Edm.String"}"/>\n'
+        for p in parameters.split()
+    )
+    return (
+        f'<FunctionImport Name="{name}" IsBindable="true" IsSideEffecting="false"'
+        f' ReturnType="Collection(StandardODATA.{result})">\n'
+        f'<Parameter Name="bindingParameter" Type="StandardODATA.{bound}"/>\n{lines}</FunctionImport>\n'
+    )
+
+
+def _complex(name: str, fields: Iterable[Field], keys: Iterable[str] = ()) -> str:
+    return f'<ComplexType Name="{name}">\n{"".join(_property(c, keys) for c in fields)}</ComplexType>\n'
+
+
+def metadata(schemas: Iterable[SetSchema], registers: Iterable[RegisterSchema] = ()) -> str:
     """The EDMX document. References to sets that are not published have no navigation property."""
     published = list(schemas)
-    names = {schema.name for schema in published}
+    published_registers = list(registers)
+    names = {schema.name for schema in published} | {register.name for register in published_registers}
     types: list[str] = []
     complex_types: list[str] = []
     associations: list[str] = []
@@ -50,7 +71,7 @@ def metadata(schemas: Iterable[SetSchema]) -> str:
         types.append(f'<EntityType Name="{owner}">\n<Key>\n')
         types.extend(f'<PropertyRef Name="{key}"/>\n' for key in keys)
         types.append("</Key>\n")
-        types.extend(_property(c) for c in columns)
+        types.extend(_property(c, keys) for c in columns)
         types.extend(
             f'<Property Name="{name}" Type="Collection(StandardODATA.{owner}_{name}_RowType)" Nullable="true"/>\n'
             for name in collections
@@ -66,11 +87,12 @@ def metadata(schemas: Iterable[SetSchema]) -> str:
         )
 
     for schema in published:
-        add(schema.name, ("Ref_Key",), schema.fields, (t.name for t in schema.tables))
+        add(schema.name, schema.keys, schema.fields, (t.name for t in schema.tables))
         for table in schema.tables:
             add(f"{schema.name}_{table.name}", ("Ref_Key", "LineNumber"), table.fields, ())
-            rows = "".join(_property(c) for c in table.fields)
-            complex_types.append(f'<ComplexType Name="{schema.name}_{table.name}_RowType">\n{rows}</ComplexType>\n')
+            complex_types.append(
+                _complex(f"{schema.name}_{table.name}_RowType", table.fields, ("Ref_Key", "LineNumber"))
+            )
         if schema.is_document:
             for action in ("Post", "Unpost"):
                 mode = '<Parameter Name="PostingModeOperational" Type="Edm.Boolean"/>\n' if action == "Post" else ""
@@ -79,6 +101,25 @@ def metadata(schemas: Iterable[SetSchema]) -> str:
                     f'<Parameter Name="bindingParameter" Type="StandardODATA.{schema.name}"/>\n'
                     f"{mode}</FunctionImport>\n"
                 )
+    for register in published_registers:
+        records = register.records
+        if register.recorder is not None:
+            whole = register.record_sets
+            # The rows' type of a register has no name of a tabular section in it.
+            add(whole.name, whole.keys, whole.fields, ())
+            types[-1] = (
+                f'<Property Name="RecordSet" Type="Collection(StandardODATA.{whole.name}_RowType)" Nullable="false"/>\n'
+                "</EntityType>\n"
+            )
+            complex_types.append(_complex(f"{whole.name}_RowType", records.fields, records.keys))
+        add(records.name, records.keys, records.fields, ())
+        for function, parameters in register.functions.items():
+            if register.kind == "information":
+                functions.append(_function(function, records.name, records.name, parameters))
+                continue
+            result = f"{register.name}_{_TABLE_TYPES[function]}"
+            complex_types.append(_complex(result, result_fields(register, function)))
+            functions.append(_function(function, register.name, result, parameters))
     container = '<EntityContainer Name="EnterpriseV8" m:IsDefaultEntityContainer="true">\n'
     return "".join(
         (

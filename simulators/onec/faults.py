@@ -16,6 +16,11 @@ FaultKind = Literal[
     "short_page",  # the last row of the page is missing
     "changed_order",  # rows come in another order than the pages before
     "broken_json",  # the body is cut but the headers agree with it
+    "empty_body",  # status 200 and nothing
+    "bom",  # a byte order mark before the body
+    "bad_utf8",  # a record's JSON with a byte sequence that UTF-8 does not know
+    "too_large",  # the worker ran out of temporary space: 500 with an HTML body
+    "edit",  # before the answer somebody works in the set that is read; what is said by `edit`
 ]
 
 
@@ -30,6 +35,7 @@ class Fault:
     status: int = 503
     seconds: float = 30.0
     retry_after: int | None = None
+    edit: Literal["insert", "change", "delete"] = "change"
     seen: int = 0
     hits: int = 0
 

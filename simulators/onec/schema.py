@@ -1,6 +1,5 @@
-"""Entity sets, their fields and types, named as in 1C:Управление торговлей 11."""
+"""Entity sets and registers: their fields and types. Each configuration has a module with its names beside this one."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -61,7 +60,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Table:
-    """A tabular section; Ref_Key and LineNumber come first in every row."""
+    """A tabular section, whose rows begin with Ref_Key and LineNumber, or the records of a register's record set."""
 
     name: str
     fields: tuple[Field, ...]
@@ -75,6 +74,7 @@ class SetSchema:
     fields: tuple[Field, ...]
     tables: tuple[Table, ...] = ()
     sort: tuple[str, ...] = ("Description",)
+    keys: tuple[str, ...] = ("Ref_Key",)
     by_name: dict[str, Field] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +88,92 @@ class SetSchema:
         return next((t for t in self.tables if t.name == name), None)
 
 
-def _fields(text: str) -> tuple[Field, ...]:
+RegisterKind = Literal["balance", "turnover", "information", "accounting"]
+
+
+@dataclass(frozen=True)
+class RegisterSchema:
+    """A register. `recorder` says how a record names its document: `composite` as Recorder with Recorder_Type, `single`
+    (one type of document only) as Recorder_Key, None for an independent information register.
+    """
+
+    name: str  # with its prefix: AccumulationRegister_ТоварыНаСкладах
+    kind: RegisterKind
+    dimensions: tuple[Field, ...]
+    resources: tuple[Field, ...]
+    attributes: tuple[Field, ...] = ()
+    recorder: Literal["composite", "single"] | None = "composite"
+    periodic: bool = True
+
+    @property
+    def recorder_fields(self) -> tuple[Field, ...]:
+        if self.recorder is None:
+            return ()
+        if self.recorder == "single":
+            return (Field("Recorder_Key", "ref"),)
+        return (Field("Recorder", "composite"), Field("Recorder_Type", "type"))
+
+    @property
+    def records_name(self) -> str:
+        """The set with one row per record."""
+        return self.name if self.recorder is None else f"{self.name}_RecordType"
+
+    @property
+    def records(self) -> SetSchema:
+        """One row per record, keyed as 1C keys it."""
+        if self.recorder is None:
+            period = (Field("Period", "date"),) if self.periodic else ()
+            fields = (*period, *self.dimensions, *self.resources, *self.attributes)
+            keys = tuple(f.name for f in (*period, *self.dimensions))
+            return SetSchema(self.records_name, fields, sort=keys, keys=keys)
+        keys = tuple(f.name for f in self.recorder_fields)
+        standard = [*self.recorder_fields, Field("Period", "date"), Field("LineNumber", "int64")]
+        standard.append(Field("Active", "boolean"))
+        if self.kind == "balance":
+            standard.append(Field("RecordType", "enum"))
+        fields = (*standard, *self.dimensions, *self.resources, *self.attributes)
+        return SetSchema(self.records_name, fields, sort=("Period",), keys=(*keys, "LineNumber"))
+
+    @property
+    def record_sets(self) -> SetSchema:
+        """One row per recorder, holding all its records."""
+        keys = tuple(f.name for f in self.recorder_fields)
+        rows = Table("RecordSet", self.records.fields)
+        return SetSchema(self.name, self.recorder_fields, (rows,), sort=(keys[0],), keys=keys)
+
+    @property
+    def functions(self) -> dict[str, str]:
+        """Virtual tables by name, each with its parameters."""
+        if self.kind == "information":
+            slices = ("SliceLast", "SliceFirst") if self.periodic else ()
+            return dict.fromkeys(slices, "Condition Period")
+        turnovers = {"Turnovers": "Condition Dimensions EndPeriod StartPeriod"}
+        if self.kind == "turnover":
+            return turnovers
+        if self.kind == "accounting":
+            return {
+                "Balance": "AccountCondition Condition ExtraDimensions Period",
+                "Turnovers": "AccountCondition Condition EndPeriod ExtraDimensions StartPeriod",
+                "BalanceAndTurnovers": "AccountCondition Condition EndPeriod ExtraDimensions StartPeriod",
+            }
+        both = {"BalanceAndTurnovers": "Condition Dimensions EndPeriod StartPeriod"}
+        return {"Balance": "Condition Dimensions Period"} | turnovers | both
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What one 1C configuration publishes."""
+
+    name: str
+    sets: tuple[SetSchema, ...]
+    registers: tuple[RegisterSchema, ...] = ()
+    by_name: dict[str, SetSchema] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {s.name: s for s in self.sets})
+
+
+def parse_fields(text: str) -> tuple[Field, ...]:
     """Parse words: `Имя:kind`, reference `Имя_Key>Catalog_X`, composite with its type `Имя?`, padded `Имя:fixed12`."""
     result: list[Field] = []
     for word in text.split():
@@ -123,139 +208,34 @@ _PREDEFINED = (Field("Predefined", "boolean"), Field("PredefinedDataName", "stri
 _ROW = (Field("Ref_Key", "key"), Field("LineNumber", "int64"))
 
 
-def _table(name: str, text: str) -> Table:
-    return Table(name, _ROW + _fields(text))
+def table(name: str, text: str) -> Table:
+    """A tabular section with fields written as for `parse_fields`."""
+    return Table(name, _ROW + parse_fields(text))
 
 
-def _catalog(name: str, text: str, *tables: Table) -> SetSchema:
-    return SetSchema(f"Catalog_{name}", (*_REF, Field("Description", "string"), *_fields(text), *_PREDEFINED), tables)
+def catalog(name: str, text: str, *tables: Table) -> SetSchema:
+    """A catalog with its standard fields and the given ones."""
+    fields = (*_REF, Field("Description", "string"), *parse_fields(text), *_PREDEFINED)
+    return SetSchema(f"Catalog_{name}", fields, tables)
 
 
-def _document(name: str, text: str, *tables: Table) -> SetSchema:
+def document(name: str, text: str, *tables: Table) -> SetSchema:
+    """A document with its standard fields and the given ones."""
     standard = (Field("Number", "fixed", length=14), Field("Date", "date"), Field("Posted", "boolean"))
-    return SetSchema(f"Document_{name}", _REF + standard + _fields(text), tables, sort=("Date",))
+    return SetSchema(f"Document_{name}", _REF + standard + parse_fields(text), tables, sort=("Date",))
 
 
-_CONTACTS = (
-    "Тип:e Вид_Key>Catalog_ВидыКонтактнойИнформации Представление ЗначенияПолей Страна Регион Город АдресЭП"
-    " ДоменноеИмяСервера НомерТелефона НомерТелефонаБезКодов ВидДляСписка_Key>Catalog_ВидыКонтактнойИнформации"
-)
-_EXTRA = "Свойство_Key Значение? ТекстоваяСтрока"
-_DISCOUNTS = (
-    "ПроцентРучнойСкидки:n СуммаРучнойСкидки:n ПроцентАвтоматическойСкидки:n СуммаАвтоматическойСкидки:n КлючСвязи:i"
-)
-_GOODS = (
-    "Номенклатура_Key>Catalog_Номенклатура Характеристика_Key Упаковка_Key>Catalog_УпаковкиЕдиницыИзмерения"
-    " КоличествоУпаковок:n Количество:n ВидЦены_Key>Catalog_ВидыЦен Цена:n Сумма:n СтавкаНДС_Key>Catalog_СтавкиНДС"
-    " СуммаНДС:n СуммаСНДС:n КодСтроки:i"
-)
-_TRADE = (
-    "Партнер_Key>Catalog_Партнеры Контрагент_Key>Catalog_Контрагенты Организация_Key>Catalog_Организации"
-    " Соглашение_Key>Catalog_СоглашенияСКлиентами Менеджер_Key>Catalog_Пользователи Склад_Key>Catalog_Склады"
-    " Валюта_Key>Catalog_Валюты СуммаДокумента:n ЦенаВключаетНДС:b ХозяйственнаяОперация:e НалогообложениеНДС:e"
-    " Подразделение_Key>Catalog_СтруктураПредприятия Договор_Key Сделка_Key Комментарий Автор_Key>Catalog_Пользователи"
-    " ФормаОплаты:e ПорядокРасчетов:e"
-)
-
-UT11: tuple[SetSchema, ...] = (
-    _catalog(
-        "Организации",
-        "Code НаименованиеПолное НаименованиеСокращенное ИНН КПП ОГРН ЮрФизЛицо:e Префикс:fixed4"
-        " ОбособленноеПодразделение:b",
-    ),
-    _catalog("БизнесРегионы", "Parent_Key>Catalog_БизнесРегионы"),
-    _catalog(
-        "Пользователи",
-        "Недействителен:b Подразделение_Key>Catalog_СтруктураПредприятия ФизическоеЛицо_Key Служебный:b Комментарий",
-        _table("КонтактнаяИнформация", _CONTACTS),
-    ),
-    _catalog(
-        "Партнеры",
-        "Code:fixed12 Parent_Key>Catalog_Партнеры НаименованиеПолное БизнесРегион_Key>Catalog_БизнесРегионы"
-        " ОсновнойМенеджер_Key>Catalog_Пользователи ГруппаДоступа_Key ДатаРегистрации:d ЮрФизЛицо:e Клиент:b"
-        " Поставщик:b"
-        " Конкурент:b ПрочиеОтношения:b ОбслуживаетсяТорговымиПредставителями:b Комментарий"
-        " Полка_ФорматТочки Полка_Канал Полка_ДатаЗакрытия:d",
-        _table("КонтактнаяИнформация", _CONTACTS),
-        _table("ДополнительныеРеквизиты", _EXTRA),
-    ),
-    _catalog(
-        "Контрагенты",
-        "НаименованиеПолное ЮрФизЛицо:e ИНН КПП Партнер_Key>Catalog_Партнеры"
-        " ГоловнойКонтрагент_Key>Catalog_Контрагенты ОбособленноеПодразделение:b СтранаРегистрации_Key КодПоОКПО"
-        " РегистрационныйНомер ДополнительнаяИнформация",
-        _table("КонтактнаяИнформация", _CONTACTS),
-    ),
-    _catalog(
-        "СоглашенияСКлиентами",
-        "Номер Дата:d Партнер_Key>Catalog_Партнеры Контрагент_Key>Catalog_Контрагенты"
-        " Организация_Key>Catalog_Организации Менеджер_Key>Catalog_Пользователи Статус:e Согласован:b"
-        " ДатаНачалаДействия:d ДатаОкончанияДействия:d"
-        " ВидЦен_Key>Catalog_ВидыЦен Валюта_Key>Catalog_Валюты Типовое:b ПорядокРасчетов:e ПроцентРучнойСкидки:n"
-        " Полка_ЗаказРазВНедель:n Полка_ДниЗаказа",
-    ),
-    _catalog("Марки", "Производитель_Key"),
-    _catalog(
-        "Номенклатура",
-        "Code:fixed12 Parent_Key>Catalog_Номенклатура IsFolder:b НаименованиеПолное Артикул"
-        " Марка_Key>Catalog_Марки"
-        " ЕдиницаИзмерения_Key>Catalog_УпаковкиЕдиницыИзмерения ТипНоменклатуры:e ВидНоменклатуры_Key"
-        " СтавкаНДС_Key>Catalog_СтавкиНДС ВесИспользовать:b ВесЧислитель:n ВесЗнаменатель:n СрокГодности:i"
-        " ЦеноваяГруппа_Key ТоварнаяКатегория_Key Производитель_Key Качество:e КодДляПоиска",
-    ),
-    _catalog("ПричиныОтменыЗаказовКлиентов", ""),
-    _catalog("УпаковкиЕдиницыИзмерения", "Code:fixed4 НаименованиеПолное Числитель:n Знаменатель:n ТипУпаковки:e"),
-    _catalog("СтавкиНДС", "Ставка:n ПеречислениеСтавкаНДС:e"),
-    _catalog("Склады", "Parent_Key>Catalog_Склады IsFolder:b ТипСклада:e БизнесРегион_Key>Catalog_БизнесРегионы"),
-    _catalog("Валюты", "Code:fixed3 НаименованиеПолное"),
-    _catalog("ВидыЦен", "ЦенаВключаетНДС:b ВалютаЦены_Key>Catalog_Валюты Статус:e"),
-    _catalog("СтруктураПредприятия", "Code:fixed9 Parent_Key>Catalog_СтруктураПредприятия"),
-    _catalog("ВидыКонтактнойИнформации", "Тип:e"),
-    _document(
-        "ЗаказКлиента",
-        _TRADE + " Статус:e Согласован:b ДатаСогласования:d ДатаОтгрузки:d АдресДоставки СпособДоставки:e"
-        " НеОтгружатьЧастями:b НомерПоДаннымКлиента ДатаПоДаннымКлиента:d МаксимальныйКодСтроки:i ДокументОснование?",
-        _table(
-            "Товары",
-            _GOODS + f" {_DISCOUNTS} ДатаОтгрузки:d Склад_Key>Catalog_Склады ВариантОбеспечения:e Отменено:b"
-            " ПричинаОтмены_Key>Catalog_ПричиныОтменыЗаказовКлиентов Содержание СтатусУказанияСерий:s Обособленно:b",
-        ),
-        _table("ДополнительныеРеквизиты", _EXTRA),
-    ),
-    _document(
-        "РеализацияТоваровУслуг",
-        _TRADE + " Статус:e Согласован:b АдресДоставки СпособДоставки:e ЗаказКлиента? РеализацияПоЗаказам:b"
-        " СуммаВзаиморасчетов:n ВалютаВзаиморасчетов_Key>Catalog_Валюты Основание",
-        _table(
-            "Товары",
-            _GOODS
-            + f" {_DISCOUNTS} Склад_Key>Catalog_Склады ЗаказКлиента? СуммаВзаиморасчетов:n СтатусУказанияСерий:s",
-        ),
-    ),
-    _document(
-        "ВозвратТоваровОтКлиента",
-        _TRADE + " Статус:e АдресДоставки ДокументРеализации? ПричинаВозврата",
-        _table("Товары", _GOODS + " ДокументРеализации? Склад_Key>Catalog_Склады Серия_Key"),
-    ),
-    _document(
-        "СписаниеНедостачТоваров",
-        "Организация_Key>Catalog_Организации Склад_Key>Catalog_Склады Подразделение_Key>Catalog_СтруктураПредприятия"
-        " ХозяйственнаяОперация:e Ответственный_Key>Catalog_Пользователи ВидЦены_Key>Catalog_ВидыЦен Комментарий",
-        _table(
-            "Товары",
-            "Номенклатура_Key>Catalog_Номенклатура Характеристика_Key Упаковка_Key>Catalog_УпаковкиЕдиницыИзмерения"
-            " КоличествоУпаковок:n Количество:n Цена:n Сумма:n",
-        ),
-    ),
-    _document(
-        "СписаниеЗадолженности",
-        "Организация_Key>Catalog_Организации Партнер_Key>Catalog_Партнеры Контрагент_Key>Catalog_Контрагенты"
-        " ХозяйственнаяОперация:e СуммаДокумента:n Валюта_Key>Catalog_Валюты Комментарий",
-        _table("Задолженность", "Партнер_Key>Catalog_Партнеры Сумма:n СуммаРегл:n ТипРасчетов:e Комментарий"),
-    ),
-)
-
-
-def by_set_name(schemas: Iterable[SetSchema] = UT11) -> dict[str, SetSchema]:
-    """The schemas keyed by set name."""
-    return {schema.name: schema for schema in schemas}
+def register(
+    name: str,
+    kind: RegisterKind,
+    dimensions: str,
+    resources: str,
+    attributes: str = "",
+    recorder: Literal["composite", "single"] | None = "composite",
+    *,
+    periodic: bool = True,
+) -> RegisterSchema:
+    """A register with dimensions, resources and attributes written as for `parse_fields`; `name` with its prefix."""
+    return RegisterSchema(
+        name, kind, parse_fields(dimensions), parse_fields(resources), parse_fields(attributes), recorder, periodic
+    )

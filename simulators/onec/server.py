@@ -8,7 +8,7 @@ import random
 import re
 import uuid
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import unquote
@@ -32,6 +32,8 @@ PUBLICATION = "/trade/odata/standard.odata"
 
 _KEYED = re.compile(r"^(?P<set>[^(/]+)(?:\((?P<key>.*?)\))?(?:/(?P<rest>.+))?$")
 _GUID_KEY = re.compile(r"^(?:Ref_Key=)?guid'(?P<guid>[^']*)'$")
+_KEY_PART = re.compile(r"(?P<name>\w+)\s*=\s*(?:guid|datetime|cast\(guid)?'?(?P<value>[^',)]*)'?(?:,\s*'[^']*'\))?")
+_EXCHANGE_POINT = re.compile(r"ExchangePlan_(?P<plan>\w+)\(guid'+(?P<node>[0-9a-fA-F-]{36})'+\)")
 _GUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _FORMAT = re.compile(r"(?:^|&)\$format=(?P<format>[^&]*)")
 _OPTIONS = {"$format", "$filter", "$top", "$skip", "$orderby", "$select", "$inlinecount", "$expand"}
@@ -47,6 +49,12 @@ class Quirks:
     page_limit_bytes: int = 40_000_000
     inlinecount_ignores_paging: bool = False  # the vendor's wording; live bases combine them
     session_limit: int | None = None  # free sessions; a further `IBSession: start` is refused
+    licence_limit: int | None = None  # free licences; without one a new session is answered with 406
+    sessions_honoured: bool = True  # some web servers drop the session's cookie
+    session_start_seconds: float = 0.0  # what every request pays that has no session to go on with
+    latency_seconds: float = 0.0  # the way to the base and back; does not occupy it
+    work_seconds: float = 0.0  # what every request costs the base
+    parallel_limit: int | None = None  # requests that the base works on at once; further ones wait
     restricted: list[str] = field(default_factory=list)  # sets with row-level rights: need allowedOnly=true
     no_rights: list[str] = field(default_factory=list)  # sets that the user may not read at all
     unpublished: list[str] = field(default_factory=list)  # sets outside the OData composition; "*" means all
@@ -112,6 +120,10 @@ class OnecServer:
         self._on_day = on_day
         self._slept = False
         self._sessions: set[str] = set()
+        self._working = 0
+        self._waiting: list[asyncio.Future[None]] = []
+        self.most_working = 0
+        self._computed: OrderedDict[tuple[Any, ...], EntitySet] = OrderedDict()
         self._selected: OrderedDict[tuple[Any, ...], list[Row]] = OrderedDict()
         self._row_sets: dict[tuple[int, str], EntitySet] = {}
         self.app = Starlette(
@@ -134,12 +146,41 @@ class OnecServer:
             answer = await self._broken_transport(fault, request)
             if answer is not None:
                 return answer
+        if self.quirks.latency_seconds:
+            await asyncio.sleep(self.quirks.latency_seconds)
+        await self._enter()
+        try:
+            return await self._work(request, path, raw_query, fault)
+        finally:
+            self._leave()
+
+    async def _enter(self) -> None:
+        """Wait until the base has a place for one more request."""
+        while self.quirks.parallel_limit is not None and self._working >= self.quirks.parallel_limit:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
+        self._working += 1
+        self.most_working = max(self.most_working, self._working)
+
+    def _leave(self) -> None:
+        self._working -= 1
+        while self._waiting:
+            turn = self._waiting.pop(0)
+            if not turn.done():
+                turn.set_result(None)
+                break
+
+    async def _work(self, request: Request, path: str, raw_query: str, fault: Fault | None) -> Response:
         if self.quirks.first_request_seconds and not self._slept:
             self._slept = True
             await asyncio.sleep(self.quirks.first_request_seconds)
         refusal = self._refuse(request)
         if refusal is not None:
             return refusal
+        starts = self.quirks.session_start_seconds if not request.cookies.get("ibsession") else 0.0
+        if starts or self.quirks.work_seconds:
+            await asyncio.sleep(starts + self.quirks.work_seconds)
         accept = request.headers.get("accept", "")
         try:
             query = _parse_query(raw_query, accept)
@@ -147,12 +188,7 @@ class OnecServer:
         except ODataFailure as failure:
             response = errors.render(failure, as_json=_asks_json(raw_query, accept), bom=self.quirks.bom)
         self._start_session(request, response)
-        if fault is not None and fault.kind == "half_body":
-            return HalfBody(response)
-        if fault is not None and fault.kind == "broken_json":
-            response.body = response.body[: len(response.body) * 2 // 3]
-            response.headers["content-length"] = str(len(response.body))
-        return response
+        return spoiled(response, fault)
 
     async def _broken_transport(self, fault: Fault, request: Request) -> Response | None:
         if fault.kind == "timeout":
@@ -162,6 +198,10 @@ class OnecServer:
             if fault.retry_after is not None:
                 answer.headers["retry-after"] = str(fault.retry_after)
             return answer
+        elif fault.kind == "too_large":
+            return errors.device_full()
+        elif fault.kind == "edit":
+            self._edit(request.path_params.get("path", ""), fault)
         elif fault.kind == "html":
             return errors.html_page(200, "1С:Предприятие", "Вход в систему")
         elif fault.kind == "session":
@@ -170,6 +210,21 @@ class OnecServer:
             abort(request.scope)
             return Response(status_code=500)
         return None
+
+    def _edit(self, path: str, fault: Fault) -> None:
+        """Somebody adds, changes or deletes a record of the set while it is being read."""
+        entity_set = self.base.sets.get(path)
+        if entity_set is None or not entity_set.rows:
+            return
+        number = fault.hits * 7919
+        row = sorted(entity_set.rows, key=entity_set.key)[number % len(entity_set.rows)]
+        key = entity_set.key(row)
+        if fault.edit == "delete":
+            self.base.remove(path, key)
+            return
+        if fault.edit == "insert":
+            key = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key}:{number}"))
+        self.base.write(path, {**entity_set.exact(row), "Ref_Key": key})
 
     def _refuse(self, request: Request) -> Response | None:
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
@@ -188,10 +243,15 @@ class OnecServer:
         limit = self.quirks.session_limit
         if limit is not None and not cookie and len(self._sessions) >= limit:
             return errors.session_refused()
+        licences = self.quirks.licence_limit
+        if licences is not None and not cookie and len(self._sessions) >= licences:
+            return errors.html_page(406, "406", "Не обнаружено свободной лицензии")
         return None
 
     def _start_session(self, request: Request, response: Response) -> None:
         mood = request.headers.get("ibsession")
+        if not self.quirks.sessions_honoured:
+            return
         if mood == "start":
             session = str(uuid.uuid4())
             self._sessions.add(session)
@@ -200,19 +260,19 @@ class OnecServer:
             self._sessions.discard(request.cookies.get("ibsession", ""))
 
     def _answer(self, request: Request, path: str, query: Query, fault: Fault | None) -> Response:
+        root = f"{request.url.scheme}://{request.url.netloc}{PUBLICATION}"
+        if path in {"SelectChanges", "NotifyChangesReceived"}:
+            return self._exchange(request, root, path, query)
         if request.method not in {"GET", "HEAD"}:
             raise ODataFailure(405, 19, f"Метод {request.method} запрещен")
-        root = f"{request.url.scheme}://{request.url.netloc}{PUBLICATION}"
-        hidden = self.quirks.unpublished
-        names = [] if "*" in hidden else sorted(set(self.base.sets) - set(hidden))
+        names = [name for name in self.base.names if not self._hidden(name)]
         if path in {"", "/"}:
             if not query.as_json:
                 return Response(atom.service(root, names), media_type="application/atomsvc+xml;charset=utf-8")
             value = [{"name": name, "url": name} for name in names]
             return self._json({"odata.metadata": f"{root}/$metadata", "value": value}, query)
         if path == "$metadata":
-            text = edmx.metadata(self.base.sets[name].schema for name in names)
-            return Response(text.encode(), media_type="application/xml;charset=utf-8")
+            return Response(self._metadata(names).encode(), media_type="application/xml;charset=utf-8")
         match = _KEYED.match(path)
         if match is None:
             raise errors.unknown_segment(path)
@@ -222,20 +282,84 @@ class OnecServer:
         if match["rest"] == "$count":
             return PlainTextResponse(str(len(self._rows(entity_set, query))))
         if match["rest"] is not None:
-            raise errors.unknown_method(match["rest"].partition("(")[0])
+            table = self._virtual_table(match["set"], match["rest"], query)
+            return self._collection(root, table, query, fault)
         return self._collection(root, entity_set, query, fault)
+
+    def _hidden(self, name: str) -> bool:
+        hidden = self.quirks.unpublished
+        return "*" in hidden or name in hidden or name.removesuffix("_RecordType") in hidden
+
+    def _metadata(self, names: Sequence[str]) -> str:
+        sets = [self.base.sets[name].schema for name in names if name in self.base.sets]
+        if self.base.plan is not None and self.base.plan.set_name in names:
+            sets.append(self.base.plan.entity_set().schema)
+        return edmx.metadata(sets, [r.schema for name, r in self.base.registers.items() if name in names])
+
+    def _virtual_table(self, name: str, rest: str, query: Query) -> EntitySet:
+        """A virtual table, remembered between its pages."""
+        register = self.base.registers.get(name.removesuffix("_RecordType"))
+        wanted = None if register is None else register.schema
+        if register is None or wanted is None or (wanted.kind == "information") != (name == wanted.records_name):
+            raise errors.unknown_method(rest.partition("(")[0])
+        if wanted.name in self.quirks.no_rights or wanted.name in self.quirks.restricted:
+            raise errors.no_rights(wanted.name)
+        arguments = {n: v for n, v in query.options.items() if not n.startswith("$")}
+        key = (self.base.version, name, rest, tuple(sorted(arguments.items())))
+        if key not in self._computed:
+            self._computed[key] = register.call(rest, arguments)
+            while len(self._computed) > 8:
+                self._computed.popitem(last=False)
+        return self._computed[key]
+
+    # exchange plan
+
+    def _exchange(self, request: Request, root: str, path: str, query: Query) -> Response:
+        plan = self.base.plan
+        if request.method != "POST":
+            raise ODataFailure(405, 19, f"Метод {request.method} запрещен")
+        point, number = query.options.get("DataExchangePoint"), query.options.get("MessageNo")
+        if point is None or number is None:
+            missing = "DataExchangePoint" if point is None else "MessageNo"
+            raise ODataFailure(400, 12, f"Не указан параметр '{missing}'")
+        match = _EXCHANGE_POINT.search(point)
+        if match is None or not number.isdecimal():
+            raise errors.bad_option("DataExchangePoint" if match is None else "MessageNo")
+        if plan is None or match["plan"] != plan.name or self._hidden(plan.set_name):
+            raise errors.unknown_set(f"ExchangePlan_{match['plan']}")
+        node = plan.nodes.get(match["node"].lower())
+        if node is None:
+            raise errors.missing_instance(match["node"])
+        if path == "NotifyChangesReceived":
+            plan.confirm(node, int(number))
+            return Response(b"", media_type="application/xml;charset=utf-8")
+        entries = []
+        size = 0
+        for set_name, key in plan.select(node, int(number)):
+            entity_set = self.base.find(set_name)
+            if entity_set is None or self._hidden(set_name):
+                continue
+            row = entity_set.find(key)
+            is_register = set_name in self.base.registers
+            if row is None and not is_register:
+                entries.append(atom.deleted_entry(root, entity_set, key))
+            else:
+                entries.append(atom.changed_entry(root, entity_set, key, row))
+            size += len(entries[-1])
+        if size > self.quirks.page_limit_bytes:
+            return errors.device_full()
+        return Response(atom.changes(root, entries).encode(), media_type="application/atom+xml;charset=utf-8")
 
     # sets, rows
 
     def _find_set(self, name: str) -> EntitySet:
-        hidden = self.quirks.unpublished
-        if "*" in hidden or name in hidden:
+        if self._hidden(name):
             raise errors.unknown_set(name)
-        found = self.base.sets.get(name)
+        found = self.base.find(name)
         if found is not None:
             return found
         for owner in self.base.sets.values():  # a tabular section is a set of its own
-            if owner.name in hidden:
+            if self._hidden(owner.name):
                 continue
             for layout in owner.layouts.values():
                 if name == f"{owner.name}_{layout.table.name}":
@@ -264,7 +388,7 @@ class OnecServer:
             raise errors.no_rights(entity_set.name)
         condition = query.options.get("$filter")
         order = query.options.get("$orderby")
-        key = (self.base.version, entity_set.name, condition, order, restricted)
+        key = (self.base.version, id(entity_set), entity_set.name, condition, order, restricted)
         if key in self._selected:
             self._selected.move_to_end(key)
             return self._selected[key]
@@ -361,18 +485,12 @@ class OnecServer:
         )
 
     def _single(self, root: str, entity_set: EntitySet, key: str, rest: str | None, query: Query) -> Response:
-        match = _GUID_KEY.match(key)
-        if match is None:
-            raise ODataFailure(400, 7, "Не указана часть ключа")
-        if not _GUID.match(match["guid"]):
-            raise errors.bad_guid(match["guid"])
-        if entity_set.name in self.quirks.no_rights:
+        identity = _identity(entity_set, key)
+        if entity_set.name in self.quirks.no_rights or entity_set.name in self.quirks.restricted:
             raise errors.no_rights(entity_set.name)
-        if entity_set.name in self.quirks.restricted and "Ref_Key" in entity_set.schema.by_name:
-            raise errors.no_rights(entity_set.name)
-        row = entity_set.find(match["guid"])
+        row = entity_set.find(identity)
         if row is None:
-            raise errors.missing_instance(match["guid"])
+            raise errors.missing_instance(identity)
         if rest is not None:
             column = next((f for f in entity_set.schema.fields if f.navigation == rest), None)
             target = self.base.sets.get(column.target or "") if column else None
@@ -399,7 +517,7 @@ class OnecServer:
     ) -> dict[str, Any]:
         """The selected properties with the metadata that the format asks for."""
         whole = entity_set.document(row)
-        path = f"{entity_set.name}(guid'{entity_set.key(row)}')" if "Ref_Key" in whole else entity_set.name
+        path = entity_set.address(row)
         links = query.as_json and query.metadata != "none"
         result: dict[str, Any] = {}
         if query.as_json and query.metadata == "full":
@@ -420,7 +538,9 @@ class OnecServer:
             lines = []
             for line in whole[name]:
                 out: dict[str, Any] = {}
-                inner = f"{entity_set.name}_{name}(Ref_Key=guid'{line['Ref_Key']}', LineNumber={line['LineNumber']})"
+                inner = (
+                    f"{entity_set.name}_{name}(Ref_Key=guid'{line.get('Ref_Key')}', LineNumber={line['LineNumber']})"
+                )
                 self._add_fields(out, columns, line, inner, query, links=links)
                 lines.append(out)
             result[name] = lines
@@ -528,7 +648,37 @@ class HalfBody(Response):
         abort(scope)
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+def spoiled(response: Response, fault: Fault | None) -> Response:
+    """The answer as a fault leaves it on its way."""
+    if fault is None:
+        return response
+    if fault.kind == "half_body":
+        return HalfBody(response)
+    if fault.kind == "broken_json":
+        response.body = response.body[: len(response.body) * 2 // 3]
+    elif fault.kind == "bom":
+        response.body = b"\xef\xbb\xbf" + bytes(response.body)
+    elif fault.kind == "bad_utf8":  # half of a surrogate pair, as bytes
+        response.body = bytes(response.body).replace(b'"Ref_Key"', b'"\xed\xa0\x80":"","Ref_Key"', 1)
+    elif fault.kind == "empty_body":
+        response.body = b""
+    response.headers["content-length"] = str(len(response.body))
+    return response
+
+
+def _identity(entity_set: EntitySet, key: str) -> str:
+    """The record's key out of the text in parentheses: a guid alone, or every part by its name."""
+    if entity_set.schema.keys == ("Ref_Key",):
+        match = _GUID_KEY.match(key)
+        if match is None:
+            raise ODataFailure(400, 7, "Не указана часть ключа")
+        if not _GUID.match(match["guid"]):
+            raise errors.bad_guid(match["guid"])
+        return match["guid"]
+    given = {m["name"]: m["value"] for m in _KEY_PART.finditer(key)}
+    if not given.keys() >= set(entity_set.schema.keys):
+        raise ODataFailure(400, 7, "Не указана часть ключа")
+    return "|".join(given[name] for name in entity_set.schema.keys)
 
 
 def _parse_query(raw: str, accept: str) -> Query:

@@ -9,13 +9,14 @@ from random import Random
 from typing import Any
 
 from simulators.onec.base import Base, EntitySet, Fragments, LineLayout, Row, fragment, simple_set
-from simulators.onec.schema import EMPTY_GUID, UT11, by_set_name
+from simulators.onec.schema import EMPTY_GUID
+from simulators.onec.ut11 import UT11
 from simulators.world import names
 from simulators.world.build import Client, Line, Order, Outlet, Return, Shipment, World, morning
 from simulators.world.people import company_inn, phone_digits
 from simulators.world.workdays import DAY
 
-_SCHEMAS = by_set_name(UT11)
+_SCHEMAS = UT11.by_name
 _GOODS = (
     "Номенклатура_Key",
     "Упаковка_Key",

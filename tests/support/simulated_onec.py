@@ -8,11 +8,11 @@ from urllib.parse import quote
 import requests
 
 from simulators.onec.base import Base, simple_set
-from simulators.onec.schema import UT11, by_set_name
 from simulators.onec.server import PUBLICATION, OnecServer
+from simulators.onec.ut11 import UT11
 
 LOGIN, PASSWORD = "Полка", "секрет-42"
-SCHEMAS = by_set_name(UT11)
+SCHEMAS = UT11.by_name
 
 
 def guid(number: int) -> str:

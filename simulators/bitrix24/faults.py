@@ -13,6 +13,11 @@ Kind = Literal[
     "overload",
     "internal_error",
     "not_json",
+    "expired_token",
+    "access_denied",
+    "insufficient_scope",
+    "gateway_timeout",
+    "lost_commands",
 ]
 
 

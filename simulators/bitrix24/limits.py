@@ -10,12 +10,18 @@ BASKET_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Limits:
-    """Of an ordinary tariff. `operating_cost` adds pretended working seconds to a call of a method."""
+    """Of an ordinary tariff.
+
+    operating_cost adds pretended working seconds to a call of a method; with `workers` they are really spent, by so
+    many requests at a time, and a request that works for more than `request_seconds` is broken off.
+    """
 
     drain_per_second: float = 2.0
     burst: float = 50.0
     operating_seconds: float = 480.0
     operating_cost: tuple[tuple[str, float], ...] = ()
+    workers: int = 0
+    request_seconds: float = 60.0
 
 
 class LeakyBucket:
@@ -62,6 +68,10 @@ class OperatingTime:
             baskets[-1] = (started, sum_so_far + seconds)
         else:
             baskets.append((now, seconds))
+
+    def cost(self, method: str) -> float:
+        """Pretended working seconds of one call."""
+        return self._cost.get(method, 0.0)
 
     def resets_in(self, method: str) -> float:
         """Seconds until the oldest basket leaves the sum."""

@@ -5,7 +5,7 @@ import operator
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -53,6 +53,7 @@ class BitrixUser:
     second_name: str = ""
     work_position: str = ""
     active: bool = True
+    phone: str = ""
 
 
 class PortalError(Exception):
@@ -84,11 +85,14 @@ class Portal:
         self._now = now
         self.tasks: dict[str, dict[str, Any]] = {}
         self.comments: list[dict[str, Any]] = []
+        self.results: list[dict[str, Any]] = []
         self._last_id = 0
-        if state_path.exists():
+        self.is_new = not state_path.exists()
+        if not self.is_new:
             state = orjson.loads(state_path.read_bytes())
             self.tasks = {task["ID"]: task for task in state["tasks"]}
             self.comments = state["comments"]
+            self.results = state.get("results", [])
             self._last_id = state["last_id"]
 
     def methods(self) -> dict[str, Callable[[dict[str, Any], str], Page]]:
@@ -104,6 +108,8 @@ class Portal:
             "tasks.task.update": self._task_update,
             "tasks.task.complete": self._task_complete,
             "tasks.task.delete": self._task_delete,
+            "tasks.task.result.list": self._result_list,
+            "tasks.task.result.add": self._result_add,
             "task.commentitem.add": self._comment_add,
             "task.commentitem.getlist": self._comment_list,
         }
@@ -153,6 +159,7 @@ class Portal:
             "LAST_ACTIVITY_DATE": {},
             "PERSONAL_GENDER": "",
             "PERSONAL_BIRTHDAY": "",
+            "PERSONAL_MOBILE": user.phone,
             "WORK_PHONE": "",
             "WORK_POSITION": user.work_position,
             "UF_EMPLOYMENT_DATE": "",
@@ -171,42 +178,7 @@ class Portal:
         self._check(fields)
         moment = self.moment()
         self._last_id += 1
-        task: dict[str, Any] = {
-            "ID": str(self._last_id),
-            "PARENT_ID": None,
-            "DESCRIPTION": "",
-            "MARK": None,
-            "PRIORITY": "1",
-            "STATUS": STATUS_PENDING,
-            "GROUP_ID": "0",
-            "STAGE_ID": "0",
-            "CREATED_BY": user,
-            "CREATED_DATE": moment,
-            "CHANGED_BY": user,
-            "CHANGED_DATE": moment,
-            "STATUS_CHANGED_BY": None,
-            "STATUS_CHANGED_DATE": moment,
-            "ACTIVITY_DATE": moment,
-            "CLOSED_BY": None,
-            "CLOSED_DATE": None,
-            "DATE_START": None,
-            "DEADLINE": None,
-            "START_DATE_PLAN": None,
-            "END_DATE_PLAN": None,
-            "GUID": "{" + str(uuid.uuid4()) + "}",
-            "XML_ID": None,
-            "COMMENTS_COUNT": None,
-            "ALLOW_CHANGE_DEADLINE": "N",
-            "TASK_CONTROL": "N",
-            "ADD_IN_REPORT": "N",
-            "TIME_ESTIMATE": "0",
-            "SITE_ID": "s1",
-            "DESCRIPTION_IN_BBCODE": "Y",
-            "ACCOMPLICES": [],
-            "AUDITORS": [],
-            "TAGS": [],
-            "UF_CRM_TASK": [],
-        }
+        task = {"ID": str(self._last_id), **_new_task(user, moment)}
         task.update(self._stored(fields))
         self.tasks[task["ID"]] = task
         self.save()
@@ -231,7 +203,14 @@ class Portal:
             rows.sort(key=partial(_sort_key, name=name.upper()), reverse=str(direction).lower() == "desc")
         page = _paged(rows, params)
         select = by_name(params, "select")
-        return Page({"tasks": [self._task_view(task, select) for task in page.result]}, page.total, page.next)
+        views = [self._task_view(task, select) for task in page.result]
+        extra = by_name(params, "params")
+        if isinstance(extra, dict) and by_name(extra, "WITH_RESULT_INFO"):
+            having = {str(result["taskId"]) for result in self.results}
+            for view in views:
+                view |= {"taskRequireResult": "N", "taskHasOpenResult": "N"}
+                view["taskHasResult"] = "Y" if view["id"] in having else "N"
+        return Page({"tasks": views}, page.total, page.next)
 
     def _task_update(self, params: dict[str, Any], user: str) -> Page:
         task = self._existing(params)
@@ -282,12 +261,67 @@ class Portal:
         task_id = str(by_name(params, "taskid", ""))
         return Page([comment for comment in self.comments if comment["TASK_ID"] == task_id])
 
+    def _result_list(self, params: dict[str, Any], user: str) -> Page:
+        task_id = _task_id(params)
+        if task_id not in self.tasks:
+            raise PortalError(400, "0", "Access denied")
+        return Page([result for result in reversed(self.results) if str(result["taskId"]) == task_id])
+
+    def _result_add(self, params: dict[str, Any], user: str) -> Page:
+        return Page(self.add_result(_task_id(params), str(by_name(params, "text") or ""), user))
+
+    def add_result(self, task_id: str, text: str, user: str) -> dict[str, Any]:
+        """What came of a task, as its performer wrote it down."""
+        task = self.tasks.get(task_id)
+        if task is None:
+            raise PortalError(400, "0", "Access denied")
+        moment = self.moment()
+        result = {
+            "id": len(self.results) + 1,
+            "taskId": int(task_id),
+            "commentId": 3000 + len(self.results),
+            "createdBy": int(user),
+            "createdAt": moment,
+            "updatedAt": moment,
+            "status": 0,
+            "text": text,
+            "formattedText": text,
+            "files": [],
+        }
+        self.results.append(result)
+        task["CHANGED_DATE"] = task["ACTIVITY_DATE"] = moment
+        self.save()
+        return result
+
+    def seed(self, tasks: Iterable[dict[str, Any]], results: Iterable[tuple[str, str, str, str]]) -> None:
+        """Tasks of people as a new portal holds them (TITLE form, with ID), and (task id, text, user, moment)."""
+        for task in tasks:
+            self.tasks[task["ID"]] = {**_new_task("1", task["CREATED_DATE"]), **task}
+            self._last_id = max(self._last_id, int(task["ID"]))
+        for number, (task_id, text, user, moment) in enumerate(results, start=1):
+            self.results.append(
+                {
+                    "id": number,
+                    "taskId": int(task_id),
+                    "commentId": 3000 + number,
+                    "createdBy": int(user),
+                    "createdAt": moment,
+                    "updatedAt": moment,
+                    "status": 0,
+                    "text": text,
+                    "formattedText": text,
+                    "files": [],
+                }
+            )
+        self.save()
+
     # --- help ---
 
     def save(self) -> None:
         """Write the state beside itself and swap it in: a kill leaves the old or the new file, never half of one."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         state = {"last_id": self._last_id, "tasks": list(self.tasks.values()), "comments": self.comments}
+        state["results"] = self.results
         fresh = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         fresh.write_bytes(orjson.dumps(state, option=orjson.OPT_INDENT_2))
         fresh.replace(self._path)
@@ -394,6 +428,44 @@ class Portal:
         with contextlib.suppress(TypeError, ValueError):
             return int(value)
         return None
+
+
+def _new_task(user: str, moment: str) -> dict[str, Any]:
+    return {
+        "PARENT_ID": None,
+        "DESCRIPTION": "",
+        "MARK": None,
+        "PRIORITY": "1",
+        "STATUS": STATUS_PENDING,
+        "GROUP_ID": "0",
+        "STAGE_ID": "0",
+        "CREATED_BY": user,
+        "CREATED_DATE": moment,
+        "CHANGED_BY": user,
+        "CHANGED_DATE": moment,
+        "STATUS_CHANGED_BY": None,
+        "STATUS_CHANGED_DATE": moment,
+        "ACTIVITY_DATE": moment,
+        "CLOSED_BY": None,
+        "CLOSED_DATE": None,
+        "DATE_START": None,
+        "DEADLINE": None,
+        "START_DATE_PLAN": None,
+        "END_DATE_PLAN": None,
+        "GUID": "{" + str(uuid.uuid4()) + "}",
+        "XML_ID": None,
+        "COMMENTS_COUNT": None,
+        "ALLOW_CHANGE_DEADLINE": "N",
+        "TASK_CONTROL": "N",
+        "ADD_IN_REPORT": "N",
+        "TIME_ESTIMATE": "0",
+        "SITE_ID": "s1",
+        "DESCRIPTION_IN_BBCODE": "Y",
+        "ACCOMPLICES": [],
+        "AUDITORS": [],
+        "TAGS": [],
+        "UF_CRM_TASK": [],
+    }
 
 
 def _task_id(params: dict[str, Any]) -> str:

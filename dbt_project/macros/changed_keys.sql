@@ -1,0 +1,46 @@
+{#-
+  Marts that cost much are recomputed key by key. Before they are built, the present fingerprint of each key is compared
+  with the one they were last built from; after all of them, the present ones are kept (models int_*_built). A build that
+  dies half-way keeps nothing, so the next one recomputes the same keys: nothing is lost, nothing is counted twice.
+
+  `built_keys` is the kept table, or none before the first build. The models that keep the state depend on everything
+  built from it, so it cannot be asked for by ref().
+-#}
+{% macro built_keys(model_name) -%}
+    {%- if execute -%}
+        {%- set relation = adapter.get_relation(target.database, 'intermediate', model_name) -%}
+        {{ return(relation) }}
+    {%- endif -%}
+    {{ return(none) }}
+{%- endmacro %}
+
+{#- First half of a mart by outlet and order day: forget the changed days and what follows them, and what is too old. -#}
+{% macro delete_changed_order_days() -%}
+{%- set changed = ref('int_order_day_changed') -%}
+{% if is_incremental() %}
+delete from {{ this }} as fact
+using {{ changed }} as changed
+where
+    fact.instance = changed.instance
+    and fact.outlet_id = changed.outlet_id
+    and fact.ordered_on >= changed.changed_from;
+delete from {{ this }} where ordered_on <= {{ as_of() }} - {{ var('order_gap_history_days') }}
+{% else %}
+select 1
+{% endif %}
+{%- endmacro %}
+
+{#- The same for marts by outlet and month. -#}
+{% macro delete_changed_outlet_months() -%}
+{%- set changed = ref('int_outlet_month_changed') -%}
+{% if is_incremental() %}
+delete from {{ this }} as fact
+using {{ changed }} as changed
+where
+    fact.instance = changed.instance
+    and fact.outlet_id = changed.outlet_id
+    and fact.month_start = changed.month_start
+{% else %}
+select 1
+{% endif %}
+{%- endmacro %}

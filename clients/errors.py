@@ -38,6 +38,10 @@ class Retriable(ClientError):
         self.retry_after = retry_after
 
 
+class NotNow(Retriable):
+    """It was agreed that the other side is left alone at this time; `retry_after` is the time until it may be asked."""
+
+
 class TimedOut(Retriable):
     """A harmless request got no complete answer in time."""
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from clients.errors import ClientError, Fatal, Retriable, TimedOut, Unknown
+from clients.errors import ClientError, Fatal, NotNow, Retriable, TimedOut, Unknown
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -109,7 +109,7 @@ def with_backoff(
     """Run `call`, repeating it on Retriable (and on `also`) with growing, jittered pauses.
 
     A pause that the server asked for is kept to (at most 5 minutes). The last error is raised as it is; errors of
-    `give_up_on` are raised at once.
+    `give_up_on`, and NotNow, are raised at once.
     """
     own_pause = wait_exponential_jitter(initial=first_pause, max=longest_pause, jitter=first_pause)
 
@@ -125,7 +125,7 @@ def with_backoff(
     class _Again(retry_if_exception_type):
         def __call__(self, retry_state: RetryCallState) -> bool:
             error = retry_state.outcome.exception() if retry_state.outcome else None
-            return isinstance(error, (Retriable, *also)) and not isinstance(error, give_up_on)
+            return isinstance(error, (Retriable, *also)) and not isinstance(error, (NotNow, *give_up_on))
 
     return Retrying(
         stop=stop_after_attempt(attempts),

@@ -1,7 +1,7 @@
 """Changes out of a 1C exchange plan, between their message and their landing.
 
-A message holds changes of many entities; each entity lands its own under its own lock. In between they wait here, in the
-warehouse, so that 1C gets its receipt as soon as nothing can be lost any more.
+A message holds changes of many entities; each entity lands its own under its own lock. In between they wait here, in
+the warehouse, so that 1C gets its receipt as soon as nothing can be lost any more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

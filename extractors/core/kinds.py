@@ -1,11 +1,11 @@
 """The kinds of source that Polka reads: where each one's entities, tables and way of reading are found."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from clients.connection import Connection
@@ -32,7 +32,22 @@ class Reader(Protocol):
     def is_published(self) -> bool: ...
     def count(self, window: Window) -> int | None: ...
     def pages(self, window: Window, claimed: int | None) -> Pager: ...
-    def record(self, record_id: str) -> bytes | None: ...
+
+    def lookup(self, ids: Sequence[str]) -> Iterator[tuple[Sequence[str], bytes]]:
+        """Records by their ids, some at a time: the ids that were asked for, and a page of those that still exist."""
+
+    def edges(self, window: Window) -> tuple[datetime, datetime] | None:
+        """The moments of the oldest and of the newest record of a window; None for an empty one."""
+
+
+@runtime_checkable
+class ComparableReader(Reader, Protocol):
+    """A reader that can also list ids and versions alone, to compare the whole history cheaply."""
+
+    def key_pages(self, claimed: int | None) -> Pager: ...
+    def keys(self, body: bytes) -> list[tuple[str, str | None]]: ...
+    def comparison_begins(self) -> None: ...
+    def comparison_ended(self, differing: Iterable[str]) -> None: ...
 
 
 class PageCodec(Protocol):

@@ -1,17 +1,19 @@
 """A read of a source by offset: passes over its pages until one was complete, then what vanished.
 
-Pages commit as they come; the cursor moves only after the last one and only when the read was complete.
+Pages commit as they come; the cursor moves only after the last one and only when the read was complete. A read of very
+many documents goes slice by slice of time, so that memory does not grow with their number. A comparison of the whole
+history asks for ids and versions only.
 """
 
 import json
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from clients.errors import Fatal
-from extractors.core.codec import Decoded, wrap_single
-from extractors.core.errors import ShortRead
-from extractors.core.kinds import PageCodec, Reader, Window
+from extractors.core.codec import Decoded
+from extractors.core.errors import ReadError, ShortRead
+from extractors.core.kinds import ComparableReader, PageCodec, Reader, Window
 from extractors.core.outcome import LoadOutcome, add, note_failure, outcome
 from extractors.core.paging import Pass
 from extractors.core.spec import Entity
@@ -19,13 +21,14 @@ from warehouse import clock
 from warehouse.coverage import RunCounters, cursor_position, finish_run, start_run
 from warehouse.db import Connection as Database
 from warehouse.landing import TOMBSTONES_KEY, Landing, Page, compress
+from warehouse.reconcile import KeyComparison, key_comparison
 from warehouse.settings import Settings
 
 log = logging.getLogger(__name__)
 
 MAX_PASSES = 3
-MAX_LOOKUPS = 500
-NO_RIGHTS = "20"
+SLICE_RECORDS = 200_000
+SHORTEST_SLICE = timedelta(days=1)
 
 
 class PagedLoad:
@@ -50,6 +53,7 @@ class PagedLoad:
         self._counters = RunCounters()
         self._load_id = 0
         self._newest: bytes | None = None
+        self._seen_before = 0
 
     def run(self, mode: str, window: tuple[datetime, datetime] | None, triggered_by: str) -> LoadOutcome:
         started = clock.now()
@@ -70,7 +74,9 @@ class PagedLoad:
         )
         try:
             there = self._reader.is_published()
-            if there:
+            if there and mode == "reconcile":
+                self._compare()
+            elif there:
                 self._read(span, sweep=shown != "cursor")
             self._landing.refresh_statistics(self._counters.rows_inserted + self._counters.rows_changed)
             cursor, covered = (self._cursor(started), started) if mode == "cursor" else (None, None)
@@ -96,7 +102,39 @@ class PagedLoad:
         return min(datetime.fromisoformat(self._newest.decode()), started)
 
     def _read(self, span: Window, *, sweep: bool) -> None:
-        """Read until a pass was complete, land everything on the way, then look for what vanished."""
+        """Read a span, slice by slice when it holds very many records."""
+        slices = self._slices(span)
+        claimed: list[int | None] = []
+        for part in slices:
+            self._seen_before = sum(seen or 0 for seen in claimed)
+            claimed.append(self._read_slice(part, sweep=sweep))
+        if len(slices) > 1:
+            self._counters.rows_claimed = None if None in claimed else sum(seen or 0 for seen in claimed)
+            # What was dated anew during the read may have moved into a slice that was done.
+            self._compare()
+
+    def _slices(self, span: Window) -> list[Window]:
+        claimed = self._reader.count(span) if self._spec.read == "window" else None
+        edges = self._reader.edges(span) if claimed is not None and claimed > SLICE_RECORDS else None
+        if edges is None:
+            return [span]
+        borders = self._borders(*edges)
+        log.info("%s %s: %s records, read in %s slices", self._instance, self._spec.name, claimed, len(borders) + 1)
+        return list(zip([span[0], *borders], [*borders, span[1]], strict=True))
+
+    def _borders(self, begin: datetime, end: datetime) -> list[datetime]:
+        """Moments between which there are at most SLICE_RECORDS records, as far as days allow."""
+        claimed = self._reader.count((begin, end)) or 0
+        middle = (begin + (end - begin) / 2).replace(hour=0, minute=0, second=0, microsecond=0)
+        if claimed <= SLICE_RECORDS or end - begin <= SHORTEST_SLICE or not begin < middle < end:
+            return []
+        return [*self._borders(begin, middle), middle, *self._borders(middle, end)]
+
+    def _read_slice(self, span: Window, *, sweep: bool) -> int | None:
+        """Read until a pass was complete, land everything on the way, then look for what vanished.
+
+        Returns what the source claims to have.
+        """
         all_new = self._landing.is_empty()
         for attempt in range(1, MAX_PASSES + 1):
             this = Pass(self._reader.count(span))
@@ -116,12 +154,13 @@ class PagedLoad:
                     raise ShortRead(message + "; the read is not complete")
                 self._counters.rows_claimed = claimed_after
         if sweep:
-            self._sweep(this.keys, span)
+            self._look_up(sorted(self._landing.present(*span) - this.keys))
+        return self._counters.rows_claimed
 
     def _pass(self, this: Pass, span: Window, *, all_new: bool) -> None:
         """One pass over the pages. While the server digests a page, the next one is decoded, if it is there."""
         pager = self._reader.pages(span, this.claimed)
-        self._counters.rows_seen = 0
+        self._counters.rows_seen = self._seen_before
         with ThreadPoolExecutor(1, "archive") as packer:
             try:
                 for raw in pager:
@@ -129,7 +168,7 @@ class PagedLoad:
                     decoded = self._codec.decode(raw.body)
                     pager.settle(decoded.count)
                     fresh = this.note(raw, decoded.keys, decoded.count)
-                    self._counters.rows_seen = this.distinct
+                    self._counters.rows_seen = self._seen_before + this.distinct
                     if decoded.count == 0:
                         continue
                     page = self._page(raw.body, decoded, all_new=all_new and fresh)
@@ -152,44 +191,87 @@ class PagedLoad:
             self._newest = max(*dates, self._newest) if self._newest else max(dates)
         return Page(self._counters.pages, body, decoded.records, decoded.rejected, all_new=all_new)
 
-    def _sweep(self, seen: set[str], span: Window) -> None:
-        """Records that we hold and the read did not bring: ask for each one; mark as deleted what is gone."""
-        vanished = sorted(self._landing.present(*span) - seen)
-        gone: list[str] = []
-        for record_id in vanished[:MAX_LOOKUPS]:
-            try:
-                body = self._reader.record(record_id)
-            except Fatal as error:
-                if error.code != NO_RIGHTS:
-                    raise
-                # Hidden from us by rights now: that is no proof of deletion.
-                log.warning("%s %s: %s may not be read any more", self._instance, self._spec.name, record_id)
-                continue
-            if body is None:
-                gone.append(record_id)
-                continue
-            # It is still there, outside the window or out of sight before: land it as it is now.
-            body = wrap_single(body)
-            decoded = self._codec.decode(body)
-            page = self._page(body, decoded)
-            add(self._counters, self._landing.land(page, load_id=self._load_id, loaded_at=clock.now()))
-        if len(vanished) > MAX_LOOKUPS:
-            log.warning(
-                "%s %s: %s records vanished, %s were looked up; the rest stay until the same is read again",
+    def _compare(self) -> None:
+        """Ids and versions of the whole history against ours: read what differs, mark what vanished as deleted."""
+        reader = self._reader
+        if not isinstance(reader, ComparableReader):
+            raise ReadError(f"{self._instance} {self._spec.name}: this source cannot list ids alone")
+        reader.comparison_begins()
+        with key_comparison(self._conn, self._spec.table(), self._instance) as keys:
+            self._list_keys(reader, keys)
+            landed = keys.landed()
+            if landed and not self._counters.rows_claimed:
+                # Far more often lost rights than an emptied base: never throw everything away on one empty answer.
+                raise ReadError(
+                    f"{self._instance} {self._spec.name}: the source shows no record at all where {landed} are known; "
+                    "check the rights of its user"
+                )
+            differing, vanished = keys.differing(), keys.vanished()
+        if differing or vanished:
+            log.info(
+                "%s %s: %s records differ from the source, %s are not there any more",
                 self._instance,
                 self._spec.name,
+                len(differing),
                 len(vanished),
-                MAX_LOOKUPS,
             )
-        if gone:
-            self._counters.pages += 1
-            add(
-                self._counters,
-                self._landing.tombstone(
-                    gone,
-                    load_id=self._load_id,
-                    page_no=self._counters.pages,
-                    at=clock.now(),
-                    body=json.dumps({TOMBSTONES_KEY: gone}).encode(),
-                ),
+        self._look_up(differing)
+        self._look_up(vanished)
+        reader.comparison_ended([*differing, *vanished])
+
+    def _list_keys(self, reader: ComparableReader, keys: KeyComparison) -> None:
+        """Fill `keys` with all ids of the source; listed again while the list was not complete."""
+        everything: Window = (None, None)
+        for attempt in range(1, MAX_PASSES + 1):
+            keys.clear()
+            claimed = reader.count(everything)
+            pager = reader.key_pages(claimed)
+            listed = 0
+            for raw in pager:
+                found = reader.keys(raw.body)
+                pager.settle(len(found))
+                listed += len(found)
+                keys.add(found)
+            distinct, after = keys.distinct(), reader.count(everything)
+            self._counters.rows_claimed, self._counters.rows_seen = after if after is not None else distinct, distinct
+            if claimed == after and claimed in (None, distinct) and listed == distinct:
+                return
+            message = (
+                f"{self._instance} {self._spec.name}: list {attempt} of the ids held {distinct} of them in {listed} "
+                f"rows, the source claims {claimed} before and {after} after"
             )
+            log.warning(message)
+            if attempt == MAX_PASSES and not (
+                claimed is not None and after is not None and distinct >= claimed <= after
+            ):
+                raise ShortRead(message + "; the list is not complete")
+
+    def _look_up(self, ids: Sequence[str]) -> None:
+        """Records that we know of and the read did not bring: land each as it is now, or mark it as deleted."""
+        if not ids:
+            return
+        for asked, body in self._reader.lookup(ids):
+            decoded = self._codec.decode(body)
+            there = set(decoded.keys)
+            if decoded.count:
+                page = self._page(body, decoded)
+                add(self._counters, self._landing.land(page, load_id=self._load_id, loaded_at=clock.now()))
+            if any(rejected.record_id is None for rejected in decoded.rejected):
+                # Which of them it was cannot be told: none of them may be taken for deleted.
+                continue
+            gone = [record_id for record_id in asked if record_id not in there]
+            if gone:
+                self._tombstone(gone)
+
+    def _tombstone(self, gone: list[str]) -> None:
+        self._counters.pages += 1
+        add(
+            self._counters,
+            self._landing.tombstone(
+                gone,
+                load_id=self._load_id,
+                page_no=self._counters.pages,
+                at=clock.now(),
+                body=json.dumps({TOMBSTONES_KEY: gone}).encode(),
+            ),
+        )

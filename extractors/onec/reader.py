@@ -1,51 +1,76 @@
-"""Reads one entity of a 1C base: which set, which filter, in which order, and what must be published for it."""
+"""Reads one entity of a 1C base by its set: which filter, in which order, and what must be published for it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from clients.connection import Connection
-from clients.onec import OnecClient, local_time
-from extractors.core.errors import MissingFields
+import msgspec
+
+from clients.errors import Fatal
+from clients.onec import OnecClient, guid, local_time
+from extractors.core.codec import wrap_single
+from extractors.core.errors import BrokenPage, MissingFields
+from extractors.core.feed import page
+from extractors.core.kinds import Opening, Window
 from extractors.core.paging import Pager
 from extractors.core.spec import EntityMapping
+from extractors.onec.guest import parallel_requests
 from extractors.onec.metadata import MAX_AGE, Published, published
 from warehouse import clock
-from warehouse.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# Pages on their way, one being decoded and two being written must fit together.
+# Pages on their way, those that wait, one being decoded and two being written must fit together.
 MEMORY_BUDGET = 64_000_000
+KEYS_FIRST_PAGE = 2_000
+KEYS_MAX_PAGE = 100_000
+LOOKUP = 50
+NO_RIGHTS = "20"
 _RECHECK_AGE = timedelta(minutes=5)
+Shape = TypeVar("Shape")
+
+
+class Plan(Protocol):
+    """The exchange plan of the base, as far as a comparison of ids judges it."""
+
+    def pull(self) -> int: ...
+    def waiting_ids(self) -> set[str]: ...
+    def distrust(self, missed: int) -> None: ...
+
+
+class _Key(msgspec.Struct, rename={"id": "Ref_Key", "version": "DataVersion"}):
+    id: str
+    version: str | None = None
+
+
+class _Keys(msgspec.Struct):
+    value: list[_Key]
+
+
+class _Date(msgspec.Struct, rename={"date": "Date"}):
+    date: str
+
+
+class _Dates(msgspec.Struct):
+    value: list[_Date]
 
 
 class OnecReader:
-    """One entity of one base. Close it to free the sessions."""
+    """One entity of one base."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        mapping: EntityMapping,
-        *,
-        instance: str,
-        zone: ZoneInfo,
-        settings: Settings,
-    ) -> None:
-        self._client = OnecClient(connection, timeout=settings.request_timeout_seconds)
-        self._address = connection.url
-        self._mapping = mapping
-        self._instance = instance
-        self._zone = zone
-        self._settings = settings
-        self._target_bytes = min(settings.onec_page_target_bytes, MEMORY_BUDGET // (settings.onec_prefetch + 3))
-
-    def __enter__(self) -> "OnecReader":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
+    def __init__(self, client: OnecClient, opening: Opening) -> None:
+        self._client = client
+        self._address = opening.connection.url
+        self._mapping = opening.mapping
+        self._instance = opening.source.id
+        self._zone = ZoneInfo(opening.source.timezone)
+        self._settings = opening.settings
+        self._parallel = min(opening.settings.onec_prefetch, parallel_requests(opening.source, opening.settings))
+        self._target_bytes = min(opening.settings.onec_page_target_bytes, MEMORY_BUDGET // (2 * self._parallel + 3))
+        self._plan: Plan | None = None
 
     def is_published(self) -> bool:
         """Whether the set is there with every field that the mapping must have.
@@ -67,29 +92,123 @@ class OnecReader:
             "interface, or mark it optional in the mapping"
         )
 
-    def count(self, window: tuple[datetime | None, datetime | None]) -> int | None:
+    def published_with(self, sets: Iterable[str]) -> Published:
+        """What the base publishes; asked anew when one of `sets` is not known yet."""
+        base = self._published(MAX_AGE)
+        return base if all(base.has(name) for name in sets) else self._published(_RECHECK_AGE)
+
+    def count(self, window: Window) -> int | None:
         """How many records the base claims to have for the window."""
         return self._client.count(self._mapping.source_set, self._options(window))
 
-    def pages(self, window: tuple[datetime | None, datetime | None], claimed: int | None) -> Pager:
+    def edges(self, window: Window) -> tuple[datetime, datetime] | None:
+        """The moments of the oldest and of the newest document of the window; None when there is none."""
+        found: list[datetime] = []
+        for direction in ("asc", "desc"):
+            options = {**self._options(window), "$orderby": f"Date {direction}", "$top": "1", "$select": "Date"}
+            dates = _decoded(self._client.collection(self._mapping.source_set, options), _Dates).value
+            if not dates:
+                return None
+            found.append(datetime.fromisoformat(dates[0].date).replace(tzinfo=self._zone))
+        return found[0], found[1]
+
+    def pages(self, window: Window, claimed: int | None) -> Pager:
         """Pages of whole records, in a stable order."""
-        options = self._options(window) | {"$orderby": "Ref_Key"}
+        return self._pager(self._options(window), claimed)
 
-        def fetch(skip: int, top: int) -> bytes:
-            return self._client.collection(self._mapping.source_set, {**options, "$top": str(top), "$skip": str(skip)})
+    def key_pages(self, claimed: int | None) -> Pager:
+        """Pages that hold only id and version of every record; see `keys`."""
+        options = {**self._options((None, None)), "$select": "Ref_Key,DataVersion"}
+        return self._pager(options, claimed, first_page=KEYS_FIRST_PAGE, max_page=KEYS_MAX_PAGE)
 
+    def keys(self, body: bytes) -> list[tuple[str, str | None]]:
+        """Ids and versions of a page of `key_pages`. Raises BrokenPage."""
+        return [(key.id, key.version) for key in _decoded(body, _Keys).value]
+
+    def lookup(self, ids: Sequence[str]) -> Iterator[tuple[Sequence[str], bytes]]:
+        """Records by their ids, some at a time: what was asked for, and a page of those that are still there.
+
+        What a filter does not find is asked for by its own key: only 1C's "there is no such record" proves that it is
+        gone. A record that may not be read is neither: it is left out of what was asked for.
+        """
+        with ThreadPoolExecutor(self._parallel, "lookup") as pool:
+            for start in range(0, len(ids), LOOKUP):
+                some = ids[start : start + LOOKUP]
+                body = self._filtered(some)
+                found = {key for key, _ in self.keys(body)} if body is not None else set()
+                rest = [record_id for record_id in some if record_id not in found]
+                if body is not None and found:
+                    yield [record_id for record_id in some if record_id in found], body
+                for record_id, (readable, single) in zip(rest, pool.map(self._single, rest), strict=True):
+                    if readable:
+                        yield [record_id], single
+
+    def _filtered(self, ids: Sequence[str]) -> bytes | None:
+        """A page of those of the records that exist and may be read; None when this base cannot be asked so."""
+        either = " or ".join(f"Ref_Key eq {guid(record_id)}" for record_id in ids)
+        options = {"allowedOnly": "true", "$filter": either}
+        try:
+            return self._client.collection(self._mapping.source_set, options)
+        except Fatal as error:
+            if error.status not in (400, 404, 414):
+                raise
+            return None
+
+    def _single(self, record_id: str) -> tuple[bool, bytes]:
+        """Whether a record may be read, and a page of it; the page is empty when the record is gone."""
+        try:
+            body = self._client.record(self._mapping.source_set, record_id)
+        except Fatal as error:
+            if error.code != NO_RIGHTS:
+                raise
+            # Hidden from us by rights now: that is no proof of deletion.
+            log.warning("%s %s: %s may not be read any more", self._instance, self._mapping.source_set, record_id)
+            return False, b""
+        return True, page([]) if body is None else wrap_single(body)
+
+    def compare_with(self, plan: Plan) -> None:
+        """A comparison of all ids will also judge the exchange plan."""
+        self._plan = plan
+
+    def comparison_begins(self) -> None:
+        """All ids are going to be compared: what the plan has to bring until now must be here."""
+        if self._plan is not None:
+            self._plan.pull()
+
+    def comparison_ended(self, differing: Iterable[str]) -> None:
+        """The records that differed. The plan should have brought them, before the comparison or since."""
+        if self._plan is None:
+            return
+        self._plan.pull()
+        missed = set(differing) - self._plan.waiting_ids()
+        if missed:
+            self._plan.distrust(len(missed))
+
+    def _pager(
+        self,
+        options: dict[str, str],
+        claimed: int | None,
+        *,
+        first_page: int | None = None,
+        max_page: int | None = None,
+    ) -> Pager:
+        fetch = self._fetcher(options | {"$orderby": "Ref_Key"})
         return Pager(
             fetch,
             claimed,
             target_bytes=self._target_bytes,
-            prefetch=self._settings.onec_prefetch,
+            prefetch=self._parallel,
+            first_page=first_page,
+            max_page=max_page,
         )
 
-    def record(self, record_id: str) -> bytes | None:
-        """One record as the base has it now; None when it is gone."""
-        return self._client.record(self._mapping.source_set, record_id)
+    def _fetcher(self, options: dict[str, str]) -> Callable[[int, int], bytes]:
+        def fetch(skip: int, top: int) -> bytes:
+            return self._client.collection(self._mapping.source_set, {**options, "$top": str(top), "$skip": str(skip)})
 
-    def _options(self, window: tuple[datetime | None, datetime | None]) -> dict[str, str]:
+        return fetch
+
+    def _options(self, window: Window) -> dict[str, str]:
         options = {"allowedOnly": "true"}
         bounds = [
             f"Date {operator} {local_time(moment.astimezone(self._zone).strftime('%Y-%m-%dT%H:%M:%S'))}"
@@ -112,6 +231,13 @@ class OnecReader:
 
     def _missing(self, base: Published) -> list[str]:
         return list(_missing(base, self._mapping))
+
+
+def _decoded(body: bytes, type_: type[Shape]) -> Shape:
+    try:
+        return msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"), type=type_)
+    except (msgspec.DecodeError, UnicodeError) as problem:
+        raise BrokenPage(f"the page is not a collection of keys: {problem}") from None
 
 
 def _missing(base: Published, mapping: EntityMapping) -> Iterator[str]:

@@ -127,12 +127,18 @@ class SmallOnec:
         chosen = sorted(self._filtered(records, query.options.get("$filter")), key=lambda record: record["Ref_Key"])
         if query.is_count:
             return Answer(200, b"\xef\xbb\xbf" + str(len(chosen)).encode(), "text/plain")
+        if (order := query.options.get("$orderby", "")).startswith("Date"):
+            chosen.sort(key=lambda record: record["Date"], reverse=order.endswith("desc"))
         page = chosen[query.skip :] if query.top is None else chosen[query.skip : query.skip + query.top]
+        if selected := query.options.get("$select"):
+            page = [{name: record[name] for name in selected.split(",")} for record in page]
         return collection_body({"odata.metadata": "x", "value": page})
 
     @staticmethod
     def _filtered(records: Iterable[Json], condition: str | None) -> list[Json]:
         chosen = list(records)
+        if wanted := re.findall(r"Ref_Key eq guid'([^']+)'", condition or ""):
+            chosen = [record for record in chosen if record["Ref_Key"] in wanted]
         for operator, moment in re.findall(r"Date (ge|lt) datetime'([^']+)'", condition or ""):
             chosen = [r for r in chosen if (r["Date"] >= moment if operator == "ge" else r["Date"] < moment)]
         return chosen

@@ -7,7 +7,8 @@
 }}
 
 -- Agreed order days around the last order and the business date. A day off moves to the next working day.
--- Days before the agreement began are kept to find what the last order covered, but nobody owes an order on them.
+-- Days before the agreement began, in a pause or out of season are kept to find what the last order covered, but nobody
+-- owes an order on them.
 with cadence as (
     select * from {{ ref('int_agreement_cadence') }}
 ),
@@ -46,8 +47,13 @@ select
     days.instance,
     days.outlet_id,
     calendar.next_working_day as scheduled_on,
-    bool_or(days.agreed_day >= coalesce(days.valid_from, days.agreed_day)) as is_owed
+    bool_or(days.agreed_day >= coalesce(days.valid_from, days.agreed_day) and closure.outlet_id is null) as is_owed
 from days
 inner join calendar on days.agreed_day = calendar.date_day
+left join {{ ref('int_outlet_closure') }} as closure
+    on
+        days.instance = closure.instance
+        and days.outlet_id = closure.outlet_id
+        and calendar.next_working_day between closure.closed_from and closure.closed_to
 where days.agreed_day <= coalesce(days.valid_to, days.agreed_day) and calendar.next_working_day is not null
 group by days.instance, days.outlet_id, calendar.next_working_day

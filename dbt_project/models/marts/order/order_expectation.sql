@@ -44,6 +44,14 @@ calendar as (
     select * from {{ ref('int_calendar') }}
 ),
 
+terms as (
+    select * from {{ ref('int_outlet_terms') }}
+),
+
+daily as (
+    select * from {{ ref('int_daily_pattern') }}
+),
+
 -- Agreed: the last order covers the agreed day nearest to it, the later one of two equally near.
 covered as (
     select distinct on (schedule.instance, schedule.outlet_id)
@@ -107,31 +115,32 @@ agreed as (
             and due_day.working_day_no + {{ var('agreed_grace_working_days') }} = late_day.working_day_no
 ),
 
--- Learned: the outlet's own median gap; late only when also later than its own late gaps.
-learned_days as (
+-- Learned: the outlet's own median gap; late only when also later than its own late gaps. After a pause or out of season
+-- the clock starts anew.
+learned_from as (
     select
-        rhythm.instance,
-        rhythm.outlet_id,
-        rhythm.last_ordered_on,
-        rhythm.stocked_cycles,
-        rhythm.median_gap_days,
-        rhythm.last_ordered_on + cast(ceil(rhythm.median_gap_days) as integer) as strict_due_on,
-        rhythm.last_ordered_on + cast(ceil(rhythm.median_gap_days * rhythm.stocked_cycles) as integer) as expected_on,
-        rhythm.last_ordered_on + cast(
-            ceil(
-                greatest(
-                    rhythm.median_gap_days * rhythm.stocked_cycles + {{ var('learned_grace_days') }},
-                    rhythm.late_gap_days
-                )
-            ) as integer
-        ) as late_on,
-        greatest(
-            cast(floor(({{ as_of() }} - rhythm.last_ordered_on) / rhythm.median_gap_days) as integer) - rhythm.stocked_cycles + 1,
-            1
-        ) as cycles_behind
+        rhythm.*,
+        greatest(rhythm.last_ordered_on, terms.reopened_on) as counted_from
     from rhythm
     left join cadence on rhythm.instance = cadence.instance and rhythm.outlet_id = cadence.outlet_id
+    left join terms on rhythm.instance = terms.instance and rhythm.outlet_id = terms.outlet_id
     where cadence.outlet_id is null and rhythm.occasions_in_window >= {{ var('min_occasions') }}
+),
+
+learned_days as (
+    select
+        instance,
+        outlet_id,
+        median_gap_days,
+        counted_from + cast(ceil(median_gap_days) as integer) as strict_due_on,
+        counted_from + cast(ceil(median_gap_days * stocked_cycles) as integer) as expected_on,
+        counted_from + cast(
+            ceil(greatest(median_gap_days * stocked_cycles + {{ var('learned_grace_days') }}, late_gap_days)) as integer
+        ) as late_on,
+        greatest(
+            cast(floor(({{ as_of() }} - counted_from) / median_gap_days) as integer) - stocked_cycles + 1, 1
+        ) as cycles_behind
+    from learned_from
 ),
 
 learned as (
@@ -140,14 +149,15 @@ learned as (
         learned_days.outlet_id,
         'learned' as basis,
         round(learned_days.median_gap_days, 2) as cadence_days,
-        learned_days.strict_due_on,
-        learned_days.expected_on as next_due_on,
-        late_day.next_working_day as late_after,
+        coalesce(daily.strict_due_on, learned_days.strict_due_on) as strict_due_on,
+        coalesce(daily.next_due_on, learned_days.expected_on) as next_due_on,
+        coalesce(daily.late_after, late_day.next_working_day) as late_after,
         -- Nobody promised a day: there are missed cycles, but no missed dates to reproach with.
         cast(array[] as date[]) as missed_due_dates,
-        learned_days.cycles_behind as missed_cycles
+        cast(greatest(coalesce(daily.cycles_behind, learned_days.cycles_behind), 1) as integer) as missed_cycles
     from learned_days
     left join calendar as late_day on learned_days.late_on = late_day.date_day
+    left join daily on learned_days.instance = daily.instance and learned_days.outlet_id = daily.outlet_id
 ),
 
 expected as (
@@ -170,7 +180,7 @@ judged as (
         cadence.agreement_id,
         expected.cadence_days,
         cadence.every_weeks,
-        cadence.weekdays,
+        coalesce(cadence.weekdays, daily.weekdays) as weekdays,
         coalesce(rhythm.occasions_total, 0) as occasions_total,
         coalesce(rhythm.occasions_in_window, 0) as occasions_in_window,
         rhythm.last_ordered_on,
@@ -189,13 +199,24 @@ judged as (
         case when pending.draft_on > rhythm.last_ordered_on then pending.draft_on end as draft_on,
         pending.awaited_on,
         coalesce({{ as_of() }} > expected.late_after, false) as is_late,
-        outlets.is_withdrawn or coalesce(outlets.closed_on <= {{ as_of() }}, false) as is_closed
+        outlets.is_withdrawn or coalesce(outlets.closed_on <= {{ as_of() }}, false) as is_closed,
+        terms.closed_by,
+        terms.closed_until,
+        terms.delivery_weekdays,
+        terms.cut_off_time,
+        terms.lead_days,
+        case
+            when rhythm.occasions_total = 1
+                then greatest(rhythm.last_ordered_on, terms.reopened_on) + cast(terms.median_first_gap_days as integer)
+        end as second_order_due_on
     from outlets
     inner join source_instances on outlets.instance = source_instances.instance
     left join rhythm on outlets.instance = rhythm.instance and outlets.outlet_id = rhythm.outlet_id
     left join cadence on outlets.instance = cadence.instance and outlets.outlet_id = cadence.outlet_id
     left join expected on outlets.instance = expected.instance and outlets.outlet_id = expected.outlet_id
     left join pending on outlets.instance = pending.instance and outlets.outlet_id = pending.outlet_id
+    left join terms on outlets.instance = terms.instance and outlets.outlet_id = terms.outlet_id
+    left join daily on outlets.instance = daily.instance and outlets.outlet_id = daily.outlet_id
 ),
 
 decided as (
@@ -203,6 +224,8 @@ decided as (
         *,
         case
             when is_closed then 'closed'
+            when closed_by = 'pause' then 'paused'
+            when closed_by = 'season' then 'off_season'
             when awaited_on is not null then 'on_time'
             when occasions_total = 0 then 'no_orders'
             when draft_on is not null then 'draft'
@@ -261,5 +284,12 @@ select
     ) as money_at_risk,
     strict_due_on,
     coalesce(not is_closed and {{ as_of() }} > strict_due_on, false) as is_strictly_late,
-    status = 'missed_order' as is_missed
+    status = 'missed_order' as is_missed,
+    closed_until,
+    delivery_weekdays,
+    cut_off_time,
+    lead_days,
+    second_order_due_on,
+    status = 'first_order' and coalesce({{ as_of() }} > second_order_due_on + {{ var('learned_grace_days') }}, false)
+        as is_second_order_late
 from decided

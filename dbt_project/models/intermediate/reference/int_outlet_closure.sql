@@ -1,0 +1,73 @@
+-- Days on which an outlet orders nothing and nobody should ask: agreed pauses, and months outside its season. A season
+-- said of the outlet goes before one of its client, its format, its channel.
+with outlets as (
+    select
+        outlets.*,
+        clients.client_code
+    from {{ ref('int_outlet') }} as outlets
+    left join {{ ref('int_client') }} as clients
+        on outlets.instance = clients.instance and outlets.client_id = clients.client_id
+),
+
+pauses as (
+    select * from {{ ref('stg_reference__pause') }}
+),
+
+seasons as (
+    select * from {{ ref('stg_reference__season') }}
+),
+
+months as (
+    select cast(month_start as date) as month_start
+    from generate_series(
+        date_trunc('month', {{ as_of() }} - interval '24 months'), {{ as_of() }} + interval '6 months', interval '1 month'
+    ) as month_start
+),
+
+said as (
+    select distinct on (outlets.instance, outlets.outlet_id, seasons.calendar_month)
+        outlets.instance,
+        outlets.outlet_id,
+        seasons.calendar_month,
+        seasons.is_open
+    from outlets
+    inner join seasons
+        on
+            coalesce(seasons.instance, outlets.instance) = outlets.instance
+            and (
+                seasons.outlet_code = outlets.outlet_code
+                or seasons.client_code = outlets.client_code
+                or seasons.outlet_format = outlets.outlet_format
+                or seasons.channel = outlets.channel
+            )
+    order by
+        outlets.instance, outlets.outlet_id, seasons.calendar_month,
+        case
+            when seasons.outlet_code is not null then 1
+            when seasons.client_code is not null then 2
+            when seasons.outlet_format is not null then 3
+            else 4
+        end
+)
+
+select
+    outlets.instance,
+    outlets.outlet_id,
+    'pause' as closure_kind,
+    pauses.valid_from as closed_from,
+    pauses.valid_to as closed_to
+from outlets
+inner join pauses
+    on
+        coalesce(pauses.instance, outlets.instance) = outlets.instance
+        and (pauses.outlet_code = outlets.outlet_code or pauses.client_code = outlets.client_code)
+union all
+select
+    said.instance,
+    said.outlet_id,
+    'season' as closure_kind,
+    months.month_start as closed_from,
+    cast(months.month_start + interval '1 month - 1 day' as date) as closed_to
+from said
+inner join months on said.calendar_month = extract(month from months.month_start)
+where not said.is_open

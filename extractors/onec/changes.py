@@ -27,6 +27,7 @@ from extractors.core.spec import load_configuration
 from extractors.onec.atom import Changed, changes
 from extractors.onec.reader import OnecReader
 from warehouse import clock, exchange
+from warehouse.db import Connection as Database
 from warehouse.db import advisory_lock
 from warehouse.exchange import Part
 
@@ -34,13 +35,15 @@ log = logging.getLogger(__name__)
 
 PART_BYTES = 4_000_000
 _IN_MEMORY = 16_000_000
+_MESSAGES = 3
 
 
 @dataclass(frozen=True)
 class Node:
-    """Our node of the plan: its guid and the number of the last message that 1C knows we received."""
+    """Our node of the plan: its guid, the numbers of the last message sent to us and of the last with a receipt."""
 
     key: str
+    sent: int
     received: int
 
 
@@ -68,30 +71,42 @@ class Exchange:
             return exchange.is_trusted(conn, self._instance, self._entity)
 
     def pull(self) -> int:
-        """Fetch the changes of all entities into the warehouse, then send the receipt; returns how many came.
+        """Fetch the changes of all entities into the warehouse and send the receipt; returns how many came.
 
         Raises ClientError, ReadError.
         """
+        total = 0
         with self._opening.database() as conn, advisory_lock(conn, f"exchange:{self._instance}"):
-            node = self._node()
-            number = node.received + 1
-            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spooled:
-                feed = cast("BinaryIO", spooled)
-                self._fetch(node, number, feed)
-                feed.seek(0)
-                with conn.transaction():
-                    at = clock.now()
-                    seen: set[str] = set()
-                    count = 0
-                    for part in self._parts(feed):
-                        exchange.put(conn, self._instance, number, part, at)
-                        seen.add(part.entity)
-                        count += part.records + len(part.deleted)
-                    exchange.note_entities(conn, self._instance, sorted(seen), at)
-            # Also when nothing in it was ours: 1C would send the foreign objects again for ever.
-            self._client.notify_changes_received(self._plan.plan, node.key, number)
-            log.info("%s: message %s of the exchange plan brought %s changes", self._instance, number, count)
-            return count
+            for _ in range(_MESSAGES):
+                node = self._node()
+                total += self._message(conn, node)
+                # A message that was sent before and got no receipt may be repeated without what has changed since.
+                if node.sent <= node.received:
+                    return total
+        raise ReadError(
+            f"{self._instance}: 1C does not take the receipts for the messages of its exchange plan {self._plan.plan}: "
+            "may the user change data there?"
+        )
+
+    def _message(self, conn: Database, node: Node) -> int:
+        number = node.received + 1
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spooled:
+            feed = cast("BinaryIO", spooled)
+            self._fetch(node, number, feed)
+            feed.seek(0)
+            with conn.transaction():
+                at = clock.now()
+                seen: set[str] = set()
+                count = 0
+                for part in self._parts(feed):
+                    exchange.put(conn, self._instance, number, part, at)
+                    seen.add(part.entity)
+                    count += part.records + len(part.deleted)
+                exchange.note_entities(conn, self._instance, sorted(seen), at)
+        # Also when nothing in it was ours: 1C would send the foreign objects again for ever.
+        self._client.notify_changes_received(self._plan.plan, node.key, number)
+        log.info("%s: message %s of the exchange plan brought %s changes", self._instance, number, count)
+        return count
 
     def waiting_ids(self) -> set[str]:
         """Ids of the entity's records that have come and not landed yet."""
@@ -135,7 +150,7 @@ class Exchange:
         wanted = self._plan.node.strip().lower()
         for node in nodes:
             if wanted in (str(node.get("Code", "")).strip().lower(), str(node["Ref_Key"]).lower()):
-                return Node(str(node["Ref_Key"]), int(node.get("ReceivedNo") or 0))
+                return Node(str(node["Ref_Key"]), int(node.get("SentNo") or 0), int(node.get("ReceivedNo") or 0))
         known = ", ".join(sorted(str(node.get("Code", "")).strip() for node in nodes)) or "none"
         raise Fatal(
             f"{self._instance}: the exchange plan {self._plan.plan} has no node '{self._plan.node}' (it has: {known}): "

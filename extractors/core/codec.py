@@ -46,6 +46,8 @@ class SystemFields:
 
 
 SYSTEM_FIELDS = {"onec": SystemFields(key="Ref_Key", version="DataVersion", line_no="LineNumber")}
+# What a register of 1C has instead of its own key: the document that made its movements.
+_RECORDER = ("Recorder", "Recorder_Key")
 
 _STRUCT_TYPES: dict[str, Any] = {
     "ref": str | None,
@@ -58,6 +60,10 @@ _STRUCT_TYPES: dict[str, Any] = {
     "timestamp": str | None,
 }
 _NO_NUMBER = msgspec.Raw(b"null")
+_CONSTANTS: dict[str, Callable[[str], Any]] = {
+    "number": lambda constant: msgspec.Raw(constant.encode()),
+    "boolean": lambda constant: constant == "true",
+}
 
 
 @dataclass
@@ -83,7 +89,8 @@ class Codec:
     """Decodes pages of one entity. Not for use by two threads at once."""
 
     def __init__(self, entity: Entity, mapping: EntityMapping, zone: ZoneInfo) -> None:
-        self._system = SYSTEM_FIELDS[entity.kind]
+        system = SYSTEM_FIELDS[entity.kind]
+        self._key = _RECORDER[0] if entity.read == "movements" else system.key
         self._scope: dict[str, Any] = {
             "NULL": values.NULL,
             "KEY": values.key,
@@ -101,10 +108,13 @@ class Codec:
             "BadValue": BadValue,
             "Record": Record,
             "digest": xxhash.xxh3_128_hexdigest,
+            "first": _first,
+            "first_number": _first_number,
             "tab": b"\t".join,
             "newline": b"\n".join,
         }
-        writer = _Writer(entity, mapping, self._system)
+        writer = _Writer(entity, mapping, system)
+        self._scope |= writer.constants
         self.layout = writer.layout
         self._checks = writer.checks
         # The source is made of names that the spec's schema admits, nothing else.
@@ -179,7 +189,7 @@ class Codec:
             ) from None
 
     def _reject(self, original: bytes, reason: str) -> Rejected:
-        found = re.search(rb'"%b"\s*:\s*"([0-9a-zA-Z-]{1,64})"' % self._system.key.encode(), original)
+        found = re.search(rb'"%b"\s*:\s*"([0-9a-zA-Z-]{1,64})"' % self._key.encode(), original)
         return Rejected(found[1].decode() if found else None, reason, original)
 
     def _explain(self, struct: Any, problem: BadValue) -> str:
@@ -215,6 +225,16 @@ def cleaned(body: bytes) -> bytes:
     body = body.translate(bytes.maketrans(*_CONTROLS))
     body = body.decode("utf-8", "replace").encode()
     return _ESCAPE.sub(lambda found: rb"\ufffd" if _LONE.fullmatch(found[0]) else found[0], body)
+
+
+def _first(*values: Any) -> Any:
+    """The first that is there; None when none is."""
+    return next((value for value in values if value is not None), None)
+
+
+def _first_number(*values: msgspec.Raw) -> msgspec.Raw:
+    """The first number that is there; JSON's null when none is."""
+    return next((value for value in values if bytes(value) != b"null"), _NO_NUMBER)
 
 
 def _line_no(value: str | int | None) -> bytes:
@@ -258,15 +278,12 @@ class _Writer:
         self._entity = entity
         self._mapping = mapping
         self.checks: list[_Check] = []
+        self.constants: dict[str, Any] = {}
+        self.members = _key_members(entity, system)
         names = [name for name in entity.columns if name in mapping.fields]
-        self._header = self._attributes(names, entity.columns, mapping.fields, None)
-        self._lines: list[tuple[str, list[tuple[str, str]], list[tuple[str, str]]]] = []
+        self._header = dict(zip(names, self._values(names, entity.columns, mapping.fields, None), strict=True))
+        self._lines: list[tuple[str, list[tuple[str, str]], list[str]]] = []
         orders: list[tuple[str, ...]] = []
-        members: dict[str, _Member] = {
-            "key": _Member(system.key, str),
-            "version": _Member(system.version, str | None, None),
-        }
-        members |= _members(self._header, entity.columns, mapping.fields)
         for position, (child, columns) in enumerate(entity.lines.items()):
             lines = mapping.lines.get(child)
             attribute = f"lines_{position}"
@@ -278,37 +295,45 @@ class _Writer:
             plain = [name for name in columns if name in lines.fields and columns[name] != "number"]
             numbers = [name for name in columns if name in lines.fields and columns[name] == "number"]
             orders.append(("record_id", "line_no", *plain, *numbers))
-            made = self._attributes(plain + numbers, columns, lines.fields, attribute)
-            line = {"line_no": _Member(system.line_no, str | int)} | _members(made, columns, lines.fields)
-            members[attribute] = _Member(lines.source, line, () if lines.optional else msgspec.NODEFAULT)
-            of = dict(made)
+            line = {"line_no": _Member(system.line_no, str | int)}
+            made = self._values(plain + numbers, columns, lines.fields, attribute, line)
+            self.members[attribute] = _Member(lines.source, line, () if lines.optional else msgspec.NODEFAULT)
+            kinds = [columns[name] for name in plain]
             self._lines.append(
-                (
-                    attribute,
-                    [(of[name], columns[name]) for name in plain],
-                    [(of[name], columns[name]) for name in numbers],
-                )
+                (attribute, list(zip(made[: len(plain)], kinds, strict=True)), made[len(plain) :]),
             )
-        self.members = members
         self.layout = Layout(header=("record_id", *names), lines=tuple(orders))
 
-    def _attributes(
+    def _values(
         self,
         names: list[str],
         columns: Mapping[str, Kind],
         fields: Mapping[str, Field],
         lines: str | None,
-    ) -> list[tuple[str, str]]:
-        """(column, struct attribute); columns of the same source field share one attribute."""
-        by_source: dict[str, str] = {}
-        made: list[tuple[str, str]] = []
+        members: "dict[str, _Member] | None" = None,
+    ) -> list[str]:
+        """Per column the expression of its value, as the source sent it, in the struct `r` (of a line: `l`).
+
+        Adds the struct's members; columns of the same source field share one.
+        """
+        members = self.members if members is None else members
+        part = "r" if lines is None else "l"
+        by_source = {member.source: attribute for attribute, member in members.items()}
+        made = []
         for name in names:
-            source = fields[name].source
-            attribute = by_source.setdefault(source, f"c_{name}")
-            if _STRUCT_TYPES[columns[name]] != _STRUCT_TYPES[columns[attribute[2:]]]:
-                raise SpecError(f"{self._entity.name}: {source} feeds columns of different kinds")
-            made.append((name, attribute))
-            self.checks.append(_Check(name, source, attribute, _expression(columns[name], "x"), lines))
+            field, kind = fields[name], columns[name]
+            alternatives = []
+            for place, source in enumerate(field.names):
+                attribute = by_source.setdefault(source, f"c_{name}" if place == 0 else f"c_{name}_{place}")
+                members[attribute] = _member(members.get(attribute), source, kind, field, self._entity.name)
+                alternatives.append(f"{part}.{attribute}")
+                self.checks.append(_Check(name, source, attribute, _expression(kind, "x"), lines))
+            if field.constant is not None:
+                constant = f"CONSTANT_{len(self.constants)}"
+                self.constants[constant] = _CONSTANTS.get(kind, str)(field.constant)
+                alternatives.append(constant)
+            several = "first_number" if kind == "number" else "first"
+            made.append(alternatives[0] if len(alternatives) == 1 else f"{several}({', '.join(alternatives)})")
         return made
 
     def source(self) -> str:
@@ -316,30 +341,32 @@ class _Writer:
         for position, (attribute, plain, numbers) in enumerate(self._lines):
             if attribute:
                 out += self._lines_source(position, plain, numbers)
-        columns = "".join(
-            f", {_expression(self._entity.columns[name], f'r.{attribute}')}" for name, attribute in self._header
-        )
+        cells = {name: _expression(self._entity.columns[name], value) for name, value in self._header.items()}
+        columns = "".join(f", {cell}" for cell in cells.values())
         lines = "".join(
             f"lines_{position}(key, r.{attribute}), " if attribute else "b'', "
             for position, (attribute, _, _) in enumerate(self._lines)
         )
-        dated = dict(self._header).get("dated_at")
+        dated = cells.get("dated_at")
+        # A column of the key that this configuration does not have is null in all its rows.
+        key = "".join(f"{cells.get(name, 'NULL')}, " for name in self._entity.key)
+        recorded = "first(r.key, r.key_1)" if "key_1" in self.members else "r.key"
         out += [
             "def row(r):",
-            "    key = KEY(r.key)",
+            f"    key = digest(tab(({key}))).encode()" if key else f"    key = KEY({recorded})",
             f"    header = tab((key{columns}))",
             f"    lines = ({lines})",
             "    hashed = digest(b'\\x1e'.join((header, *lines))).encode()",
-            f"    dated_at = {f'MOMENT[r.{dated}]' if dated else 'NULL'}",
+            f"    dated_at = {dated or 'NULL'}",
             "    return Record(key.decode(), TEXT(r.version), hashed, header, lines,",
             "        None if dated_at == NULL else dated_at)",
         ]
         return "\n".join(out)
 
     @staticmethod
-    def _lines_source(position: int, plain: list[tuple[str, str]], numbers: list[tuple[str, str]]) -> list[str]:
+    def _lines_source(position: int, plain: list[tuple[str, str]], numbers: list[str]) -> list[str]:
         start = "key, LINE_NO[l.line_no]"
-        cells = "".join(f", {_expression(kind, f'l.{attribute}')}" for attribute, kind in plain)
+        cells = "".join(f", {_expression(kind, value)}" for value, kind in plain)
         out = [
             f"def lines_{position}(key, lines):",
             "    if not lines:",
@@ -349,8 +376,8 @@ class _Writer:
         ]
         if not numbers:
             return [*out, f"    return newline([tab(({start}{cells})) for l in lines])"]
-        raw = "".join(f"l.{attribute}, " for attribute, _ in numbers)
-        careful = "".join(f"{_expression(kind, f'l.{attribute}')}, " for attribute, kind in numbers)
+        raw = "".join(f"{value}, " for value in numbers)
+        careful = "".join(f"{_expression('number', value)}, " for value in numbers)
         return [
             *out,
             f"    numbers = [tab(({raw})) for l in lines]",
@@ -370,19 +397,31 @@ class _Member:
     default: Any = msgspec.NODEFAULT
 
 
-def _members(
-    attributes: list[tuple[str, str]], columns: Mapping[str, Kind], fields: Mapping[str, Field]
-) -> dict[str, _Member]:
-    """Members by struct attribute; a required field has no default."""
-    members: dict[str, _Member] = {}
-    for name, attribute in attributes:
-        empty = _NO_NUMBER if columns[name] == "number" else None
-        known = members.get(attribute)
-        optional = fields[name].optional and (known is None or known.default is not msgspec.NODEFAULT)
-        members[attribute] = _Member(
-            fields[name].source, _STRUCT_TYPES[columns[name]], empty if optional else msgspec.NODEFAULT
-        )
-    return members
+def _key_members(entity: Entity, system: SystemFields) -> dict[str, _Member]:
+    """Where a record's key and version are: nowhere, when its columns are the key."""
+    version = {"version": _Member(system.version, str | None, None)}
+    if entity.key:
+        return version
+    if entity.read == "movements":
+        return {
+            name: _Member(source, str | None, None) for name, source in zip(("key", "key_1"), _RECORDER, strict=True)
+        } | version
+    return {"key": _Member(system.key, str)} | version
+
+
+def _member(known: _Member | None, source: str, kind: Kind, field: Field, entity: str) -> _Member:
+    """The struct member of a source field; only one that nothing stands in for has no default."""
+    if known is None:
+        required = not (field.optional or field.fallback)
+        empty = _NO_NUMBER if kind == "number" else None
+        return _Member(source, _STRUCT_TYPES[kind], msgspec.NODEFAULT if required else empty)
+    if known.type is str and _STRUCT_TYPES[kind] == str | None:  # the record's own key
+        return known
+    if known.type != _STRUCT_TYPES[kind]:
+        raise SpecError(f"{entity}: {source} feeds columns of different kinds")
+    if known.default is msgspec.NODEFAULT or field.optional or field.fallback:
+        return known
+    return _Member(source, known.type)
 
 
 def _decoder(name: str, members: Mapping[str, _Member], sample: Mapping[str, Any]) -> Any:

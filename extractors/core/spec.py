@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -37,14 +37,17 @@ _TABLES_OF = {"file": "onec"}
 class Entity:
     """One landing entity, whatever the configuration. `columns` and each of `lines` map column -> kind.
 
-    kind: the prefix of its tables.
+    kind: the prefix of its tables. key: the columns that identify a row, where the source has no id of its own.
+    without: language -> what stands in when a source does not have the entity.
     """
 
     kind: str
     name: str
-    read: Literal["full", "window", "modified"]
+    read: Literal["full", "window", "modified", "slice", "movements"]
     columns: Mapping[str, Kind]
     lines: Mapping[str, Mapping[str, Kind]]
+    key: tuple[str, ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
 
     def table(self) -> LandingTable:
         """The landing table, as the warehouse creates and fills it."""
@@ -61,10 +64,21 @@ class Entity:
 
 @dataclass(frozen=True)
 class Field:
-    """Where a column comes from. An optional field may be missing from the base: its column is then null."""
+    """Where a column comes from: the first of `names` that a record has, otherwise `constant`.
+
+    An optional field may be missing from the base: its column is then null. `source` is empty when the column only
+    has a constant (text; true and false for booleans).
+    """
 
     source: str
     optional: bool = False
+    fallback: tuple[str, ...] = ()
+    constant: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the field, best first."""
+        return (self.source, *self.fallback) if self.source else ()
 
 
 @dataclass(frozen=True)
@@ -76,12 +90,19 @@ class LinesMapping:
 
 @dataclass(frozen=True)
 class EntityMapping:
-    """How one configuration names an entity: its set, its fields, its tabular sections."""
+    """How one configuration names an entity: its set, its fields, its tabular sections.
+
+    instead: sets that are read when `source_set` is not published, best first. function: the virtual table of a
+    register that is read (`Balance`, `SliceLast`, ...). only: a condition on the records, in the source's own words.
+    """
 
     source_set: str
     fields: Mapping[str, Field]
     lines: Mapping[str, LinesMapping]
     optional: bool = False
+    instead: tuple[str, ...] = ()
+    function: str | None = None
+    only: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +128,8 @@ def load_entities(kind: str) -> dict[str, Entity]:
             read=body["read"],
             columns=body["columns"],
             lines={child: lines["columns"] for child, lines in body.get("lines", {}).items()},
+            key=tuple(body.get("key", ())),
+            without=body.get("without", {}),
         )
         for name, body in content["entities"].items()
     }
@@ -116,6 +139,10 @@ def load_entities(kind: str) -> dict[str, Entity]:
     for entity in entities.values():
         if entity.read == "window" and entity.columns.get("dated_at") != "timestamp":
             raise SpecError(f"{path}: entity '{entity.name}' is read by window and so needs dated_at: timestamp")
+        if (entity.read == "slice") != bool(entity.key):
+            raise SpecError(f"{path}: entity '{entity.name}': a key belongs to what is read by slice, and only to it")
+        if not set(entity.key) <= set(entity.columns):
+            raise SpecError(f"{path}: the key of entity '{entity.name}' names columns that it does not have")
     return entities
 
 
@@ -148,6 +175,9 @@ def load_configuration(kind: str, name: str) -> Configuration:
                 for child, lines in body.get("lines", {}).items()
             },
             optional=body.get("optional", False),
+            instead=tuple(body.get("instead", ())),
+            function=body.get("function"),
+            only=body.get("only"),
         )
     return Configuration(
         kind=kind,
@@ -159,10 +189,21 @@ def load_configuration(kind: str, name: str) -> Configuration:
 
 
 def _fields(raw: Mapping[str, Any]) -> dict[str, Field]:
-    return {
-        column: Field(source) if isinstance(source, str) else Field(source["source"], source.get("optional", False))
-        for column, source in raw.items()
-    }
+    return {column: _field(source) for column, source in raw.items()}
+
+
+def _field(raw: str | Mapping[str, Any]) -> Field:
+    if isinstance(raw, str):
+        return Field(raw)
+    constant = raw.get("constant")
+    if isinstance(constant, bool):
+        constant = "true" if constant else "false"
+    return Field(
+        source=raw.get("source", ""),
+        optional=raw.get("optional", False) or constant is not None,
+        fallback=tuple(raw.get("fallback", ())),
+        constant=None if constant is None else str(constant),
+    )
 
 
 def _known_columns(path: Path, where: str, fields: Mapping[str, Any], columns: Mapping[str, Kind]) -> None:

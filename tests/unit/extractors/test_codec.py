@@ -163,3 +163,102 @@ def test_one_record_by_its_key_decodes_like_a_page(codec: Codec) -> None:
 def test_cleaning_leaves_good_json_as_it_is() -> None:
     body = page(order(1, Комментарий='кавычка " и \\ и \U0001f600'))
     assert json.loads(cleaned(body)) == json.loads(body)
+
+
+def codec_of(configuration: str, entity: str) -> Codec:
+    mapping = load_configuration("onec", configuration).entities[entity]
+    return Codec(load_entities("onec")[entity], mapping, ZoneInfo("Europe/Moscow"))
+
+
+def unf_order(**changes: Any) -> dict[str, Any]:
+    return {
+        "Ref_Key": key(1),
+        "DataVersion": "AAAA",
+        "Number": "НФ-1",
+        "Date": "2026-03-02T10:00:00",
+        "Posted": True,
+        "DeletionMark": False,
+        "Контрагент_Key": key(2),
+        "Организация_Key": key(3),
+        "СуммаДокумента": 120,
+        "Запасы": [],
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"СостояниеЗаказа": key(4)}, key(4)),
+        ({"СостояниеЗаказа_Key": key(5)}, key(5)),
+        ({"СостояниеЗаказа": key(4), "СостояниеЗаказа_Key": key(5)}, key(4)),
+        ({"СостояниеЗаказа": None, "СостояниеЗаказа_Key": key(5)}, key(5)),
+        ({"СостояниеЗаказа": EMPTY}, r"\N"),
+        ({}, r"\N"),
+    ],
+)
+def test_the_first_name_that_a_record_has_feeds_the_column(fields: dict[str, Any], state: str) -> None:
+    codec = codec_of("unf", "order")
+    [record] = codec.decode(page(unf_order(**fields))).records
+    assert cells(codec, record.header)["state_id"] == state
+
+
+def test_a_required_field_may_have_several_names() -> None:
+    codec = codec_of("unf", "order")
+    line = {"LineNumber": "1", "Количество": 5, "Цена": 2.5, "Сумма": 12.5}
+    bodies = [unf_order(Запасы=[line | {name: key(9)}]) for name in ("Номенклатура", "Номенклатура_Key")]
+    for record in codec.decode(page(*bodies)).records:
+        assert cells(codec, record.lines[0], 0)["product_id"] == key(9)
+
+
+def test_the_legal_entity_of_a_base_without_partners_is_its_own_partner() -> None:
+    codec = codec_of("bp30", "legal_entity")
+    record = {"Ref_Key": key(1), "Description": "Ромашка", "ИНН": "7701234567  ", "DeletionMark": False}
+    [decoded] = codec.decode(page(record)).records
+    header = cells(codec, decoded.header)
+    assert (header["record_id"], header["partner_id"], header["inn"]) == (key(1), key(1), "7701234567")
+    assert header["kpp"] == r"\N"
+
+
+def test_constants_stand_where_a_record_has_nothing() -> None:
+    contract = {"Ref_Key": key(1), "Description": "Договор", "Owner_Key": key(2), "DeletionMark": False}
+    codec = codec_of("bp30", "agreement")
+    [record] = codec.decode(page(contract)).records
+    assert cells(codec, record.header)["status"] == "Действует"
+    codec = codec_of("unf", "package")
+    package = {"Ref_Key": key(1), "Description": "кор", "Коэффициент": "12", "DeletionMark": False}
+    full, own = codec.decode(page(package, package | {"Ref_Key": key(2), "Знаменатель": 5})).records
+    assert cells(codec, full.header)["numerator"] == "12"
+    assert (cells(codec, full.header)["denominator"], cells(codec, own.header)["denominator"]) == ("1", "5")
+
+
+def test_rows_of_a_virtual_table_are_known_by_their_dimensions() -> None:
+    codec = codec_of("ut11", "stock")
+    row = {"Склад_Key": key(1), "Номенклатура_Key": key(2), "ВНаличииBalance": 3.5, "КОтгрузкеBalance": 0}
+    other = row | {"Характеристика_Key": key(3)}
+    decoded = codec.decode(page(row, row | {"ВНаличииBalance": 4}, row | {"Характеристика_Key": EMPTY}, other))
+    assert decoded.rejected == []
+    first, changed, empty, characteristic = decoded.records
+    assert first.record_id == changed.record_id == empty.record_id != characteristic.record_id
+    assert first.row_hash == empty.row_hash != changed.row_hash
+    assert cells(codec, first.header) == {
+        "record_id": first.record_id,
+        "warehouse_id": key(1),
+        "product_id": key(2),
+        "characteristic_id": r"\N",
+        "on_hand": "3.5",
+        "to_ship": "0",
+    }
+
+
+@pytest.mark.parametrize("recorder", ["Recorder", "Recorder_Key"])
+def test_movements_are_known_by_their_recorder(recorder: str) -> None:
+    codec = codec_of("ut11", "bonus_movement")
+    movement = {"LineNumber": "1", "Period": "2026-03-02T00:00:00", "Active": True, "Начислено": 10.5}
+    body = page({recorder: key(1), "RecordSet": [movement]}, {recorder: key(2), "RecordSet": []}, {"RecordSet": []})
+    decoded = codec.decode(body)
+    assert [(record.record_id, record.lines != (b"",)) for record in decoded.records] == [
+        (key(1), True),
+        (key(2), False),
+    ]
+    assert cells(codec, decoded.records[0].lines[0], 0)["accrued"] == "10.5"
+    assert [rejected.record_id for rejected in decoded.rejected] == [None]

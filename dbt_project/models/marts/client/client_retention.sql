@@ -1,0 +1,159 @@
+{{ config(indexes=[{'columns': ['instance', 'cohort_month', 'month_start'], 'unique': true}]) }}
+
+-- The triangle of cohorts: clients by the month of their first purchase, and what became of them month by month.
+with purchases as (
+    select * from {{ ref('int_client_purchase_day') }}
+    where purchased_on <= {{ as_of() }}
+),
+
+days as (
+    select * from {{ ref('int_client_day') }}
+    where day <= {{ as_of() }}
+),
+
+clients as (
+    select
+        instance,
+        client_id,
+        min(purchased_on) as first_purchase_on,
+        cast(date_trunc('month', min(purchased_on)) as date) as cohort_month
+    from purchases
+    group by instance, client_id
+),
+
+cohorts as (
+    select
+        instance,
+        cohort_month,
+        count(*) as clients_total,
+        bool_and(
+            first_purchase_on + 366 + {{ var('retention_window_days') }} < {{ as_of() }}
+        ) as year_window_is_complete
+    from clients
+    group by instance, cohort_month
+),
+
+cohort_months as (
+    select
+        cohorts.instance,
+        cohorts.cohort_month,
+        cohorts.clients_total,
+        cohorts.year_window_is_complete,
+        cast(months.month_start as date) as month_start,
+        cast(months.month_start + interval '1 month - 1 day' as date) as month_end
+    from cohorts
+    cross join lateral generate_series(cohorts.cohort_month, {{ as_of() }}, interval '1 month') as months (month_start)
+),
+
+active as (
+    select distinct
+        purchases.instance,
+        clients.cohort_month,
+        cast(date_trunc('month', purchases.purchased_on) as date) as month_start,
+        purchases.client_id,
+        clients.first_purchase_on
+    from purchases
+    inner join clients on purchases.instance = clients.instance and purchases.client_id = clients.client_id
+),
+
+counted as (
+    select
+        instance,
+        cohort_month,
+        month_start,
+        count(*) as clients_active,
+        count(*) filter (
+            where
+            first_purchase_on
+            <= least(cast(month_start + interval '1 month - 1 day' as date), {{ as_of() }}) - 365
+        ) as clients_active_over_a_year
+    from active
+    group by instance, cohort_month, month_start
+),
+
+money as (
+    select
+        clients.instance,
+        clients.cohort_month,
+        cast(date_trunc('month', days.day) as date) as month_start,
+        sum(days.net_amount) as net_amount
+    from days
+    inner join clients on days.instance = clients.instance and days.client_id = clients.client_id
+    group by clients.instance, clients.cohort_month, cast(date_trunc('month', days.day) as date)
+),
+
+after_a_year as (
+    select
+        clients.instance,
+        clients.cohort_month,
+        count(distinct clients.client_id) as clients_bought_after_a_year
+    from clients
+    inner join purchases
+        on
+            clients.instance = purchases.instance
+            and clients.client_id = purchases.client_id
+            and purchases.purchased_on between clients.first_purchase_on + 366
+            and clients.first_purchase_on + 366 + {{ var('retention_window_days') }}
+    group by clients.instance, clients.cohort_month
+),
+
+joined as (
+    select
+        cohort_months.instance,
+        cohort_months.cohort_month,
+        cohort_months.month_start,
+        cohort_months.month_end,
+        cohort_months.clients_total,
+        cohort_months.year_window_is_complete,
+        cast(
+            12 * (extract(year from cohort_months.month_start) - extract(year from cohort_months.cohort_month))
+            + extract(month from cohort_months.month_start) - extract(month from cohort_months.cohort_month) as integer
+        ) as month_number,
+        coalesce(counted.clients_active, 0) as clients_active,
+        coalesce(counted.clients_active_over_a_year, 0) as clients_active_over_a_year,
+        coalesce(money.net_amount, 0) as net_amount,
+        coalesce(after_a_year.clients_bought_after_a_year, 0) as clients_bought_after_a_year
+    from cohort_months
+    left join counted
+        on
+            cohort_months.instance = counted.instance
+            and cohort_months.cohort_month = counted.cohort_month
+            and cohort_months.month_start = counted.month_start
+    left join money
+        on
+            cohort_months.instance = money.instance
+            and cohort_months.cohort_month = money.cohort_month
+            and cohort_months.month_start = money.month_start
+    left join after_a_year
+        on
+            cohort_months.instance = after_a_year.instance
+            and cohort_months.cohort_month = after_a_year.cohort_month
+)
+
+select
+    instance,
+    cohort_month,
+    month_start,
+    month_number,
+    month_end < {{ as_of() }} as is_complete,
+    cast(clients_total as integer) as clients_total,
+    cast(clients_active as integer) as clients_active,
+    cast(round(100.0 * clients_active / clients_total, 2) as numeric(6, 2)) as active_percent,
+    cast(clients_active_over_a_year as integer) as clients_active_over_a_year,
+    cast(net_amount as numeric(24, 6)) as net_amount,
+    cast(
+        round(
+            100.0 * net_amount / nullif(first_value(net_amount) over (
+                partition by instance, cohort_month order by month_number
+            ), 0), 2
+        ) as numeric(12, 2)
+    ) as net_amount_percent,
+    -- Said once per cohort, in the row of its month twelve, so that it can be added up over cohorts.
+    case
+        when month_number = 12 and year_window_is_complete then cast(clients_bought_after_a_year as integer)
+    end as clients_kept_after_a_year,
+    case
+        when month_number = 12 and year_window_is_complete
+            then cast(round(100.0 * clients_bought_after_a_year / clients_total, 2) as numeric(6, 2))
+    end as kept_after_a_year_percent
+from joined

@@ -1,0 +1,1 @@
+"""HubSpot: one account's objects, owners, pipelines and properties."""

@@ -1,0 +1,61 @@
+"""What goes wrong, and when: a plan of faults, each used up request by request."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+Kind = Literal[
+    "timeout_before_acting",
+    "timeout_after_acting",
+    "reset_before_acting",
+    "reset_after_acting",
+    "ten_secondly",
+    "daily",
+    "internal_error",
+    "error_after_acting",
+    "bad_gateway",
+    "locked",
+]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The next `times` requests whose method and path begin so ("POST /crm/v3/objects/tasks", "" = any) fail, after
+    `skip` that do not. `seconds`: how long a timeout keeps the caller waiting before the connection is cut.
+    """
+
+    kind: Kind
+    request: str = ""
+    times: int = 1
+    skip: int = 0
+    seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"unknown fault '{self.kind}'; known: {', '.join(get_args(Kind))}")
+
+
+class FaultPlan:
+    """The first fault that fits a request is applied to it and used up."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self._faults = list(faults)
+
+    def replace_with(self, faults: list[dict[str, Any]]) -> None:
+        self._faults = [Fault(**fault) for fault in faults]
+
+    def next_for(self, request: str) -> Fault | None:
+        for index, fault in enumerate(self._faults):
+            if not request.startswith(fault.request):
+                continue
+            if fault.skip:
+                self._faults[index] = replace(fault, skip=fault.skip - 1)
+                return None
+            if fault.times > 1:
+                self._faults[index] = replace(fault, times=fault.times - 1)
+            else:
+                del self._faults[index]
+            return fault
+        return None
+
+    def left(self) -> list[dict[str, Any]]:
+        return [asdict(fault) for fault in self._faults]

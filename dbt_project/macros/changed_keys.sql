@@ -7,11 +7,11 @@
   built from it, so it cannot be asked for by ref().
 -#}
 {% macro built_keys(model_name) -%}
-    {%- if execute -%}
-        {%- set relation = adapter.get_relation(target.database, 'intermediate', model_name) -%}
-        {{ return(relation) }}
-    {%- endif -%}
-    {{ return(none) }}
+    {{ return(built_relation('intermediate', model_name)) }}
+{%- endmacro %}
+
+{% macro built_relation(schema_name, model_name) -%}
+    {{ return(adapter.get_relation(target.database, schema_name, model_name) if execute else none) }}
 {%- endmacro %}
 
 {#- First half of a mart by outlet and order day: forget the changed days and what follows them, and what is too old. -#}

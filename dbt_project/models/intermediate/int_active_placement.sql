@@ -1,39 +1,40 @@
 {{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
 
--- Which products each outlet really kept in each period: calendar months, and the days rolling up to the business date.
-with purchases as (
-    select * from {{ ref('int_net_purchase') }}
+-- Which positions each outlet really kept in each period: calendar months, and the days rolling up to the business date.
+with windows as (
+    select window_days
+    from (values {% for days in var('rolling_windows') %}({{ days }}){% if not loop.last %}, {% endif %}{% endfor %}) as windows (window_days)
 ),
 
-months as (
-    select
-        instance,
-        'month' as period_kind,
-        cast(date_trunc('month', purchased_on) as date) as period_start,
-        cast(date_trunc('month', purchased_on) + interval '1 month - 1 day' as date) as period_end,
-        outlet_id,
-        product_id,
-        sum(net_quantity) as net_quantity
-    from purchases
-    group by 1, 2, 3, 4, 5, 6
-),
-
-rolling as (
-    select
-        instance,
-        'rolling' as period_kind,
-        {{ as_of() }} - {{ var('rolling_window_days') }} + 1 as period_start,
-        {{ as_of() }} as period_end,
-        outlet_id,
-        product_id,
-        sum(net_quantity) as net_quantity
-    from purchases
-    where purchased_on > {{ as_of() }} - {{ var('rolling_window_days') }} and purchased_on <= {{ as_of() }}
-    group by 1, 2, 3, 4, 5, 6
+sales as (
+    select * from {{ ref('sales_daily') }}
+    where
+        product_kind = 'goods'
+        and sold_on > {{ as_of() }} - {{ var('rolling_windows') | max }}
+        and sold_on <= {{ as_of() }}
 )
 
-select * from months
-where net_quantity > 0
+select
+    instance,
+    'month' as period_kind,
+    cast(null as integer) as window_days,
+    month_start as period_start,
+    cast(month_start + interval '1 month - 1 day' as date) as period_end,
+    outlet_id,
+    sku_id as product_id
+from {{ ref('int_placement_month') }}
+where outlet_id <> 'unknown'
 union all
-select * from rolling
-where net_quantity > 0
+select
+    sales.instance,
+    'rolling' as period_kind,
+    windows.window_days,
+    {{ as_of() }} - windows.window_days + 1 as period_start,
+    {{ as_of() }} as period_end,
+    sales.outlet_id,
+    sales.sku_id as product_id
+from windows
+inner join sales on sales.sold_on > {{ as_of() }} - windows.window_days
+where sales.outlet_id <> 'unknown'
+group by sales.instance, windows.window_days, sales.outlet_id, sales.sku_id
+having sum(sales.kept_units) > 0

@@ -1,0 +1,109 @@
+{{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
+
+-- Every outlet in every period, and which denominators it belongs to.
+with placements as (
+    select * from {{ ref('int_active_placement') }}
+),
+
+outlets as (
+    select * from {{ ref('int_outlet') }}
+),
+
+branches as (
+    select * from {{ ref('int_outlet_branch') }}
+),
+
+routes as (
+    select * from {{ ref('int_route') }}
+),
+
+instances as (
+    select * from {{ ref('stg_ops__source_instance') }}
+),
+
+first_purchases as (
+    select
+        instance,
+        outlet_id,
+        min(period_start) as first_month
+    from placements
+    where period_kind = 'month'
+    group by instance, outlet_id
+),
+
+active as (
+    select
+        instance,
+        period_kind,
+        window_days,
+        period_start,
+        period_end,
+        outlet_id,
+        count(*) as positions
+    from placements
+    group by instance, period_kind, window_days, period_start, period_end, outlet_id
+),
+
+periods as (
+    select distinct
+        instance,
+        period_kind,
+        window_days,
+        period_start,
+        period_end
+    from active
+    union
+    select
+        instances.instance,
+        'rolling' as period_kind,
+        windows.window_days,
+        {{ as_of() }} - windows.window_days + 1 as period_start,
+        {{ as_of() }} as period_end
+    from instances
+    cross join (
+        values {% for days in var('rolling_windows') %}({{ days }}){% if not loop.last %}, {% endif %}{% endfor %}
+    ) as windows (window_days)
+)
+
+select
+    periods.instance,
+    periods.period_kind,
+    periods.window_days,
+    periods.period_start,
+    periods.period_end,
+    outlets.outlet_id,
+    outlets.client_id,
+    coalesce(outlets.territory_id, 'unknown') as territory_id,
+    coalesce(outlets.manager_id, 'unknown') as manager_id,
+    coalesce(branches.branch_id, 'unknown') as branch_id,
+    outlets.outlet_format,
+    coalesce(outlets.channel, 'unknown') as channel,
+    coalesce(active.positions, 0) as positions,
+    active.outlet_id is not null as is_active,
+    active.outlet_id is not null or coalesce(first_purchases.first_month <= periods.period_end, false) as in_base,
+    active.outlet_id is not null
+    or (
+        not outlets.is_withdrawn
+        and not outlets.is_inferred
+        and coalesce(outlets.closed_on >= periods.period_start, true)
+        and coalesce(outlets.registered_on <= periods.period_end, true)
+    ) as is_assigned,
+    exists (
+        select 1 from routes
+        where
+            routes.instance = outlets.instance
+            and routes.outlet_id = outlets.outlet_id
+            and periods.period_end between routes.valid_from and routes.valid_to
+    ) as is_on_route
+from periods
+inner join outlets on periods.instance = outlets.instance
+left join branches on outlets.instance = branches.instance and outlets.outlet_id = branches.outlet_id
+left join first_purchases
+    on outlets.instance = first_purchases.instance and outlets.outlet_id = first_purchases.outlet_id
+left join active
+    on
+        periods.instance = active.instance
+        and periods.period_kind = active.period_kind
+        and periods.window_days is not distinct from active.window_days
+        and periods.period_end = active.period_end
+        and outlets.outlet_id = active.outlet_id

@@ -1,0 +1,7 @@
+{{ config(materialized='table') }}
+
+-- What the marts by outlet and month have been built from. Comes after all of them: a build that died keeps nothing.
+-- depends_on: {{ ref('sales_daily') }}
+-- depends_on: {{ ref('int_placement_month') }}
+-- depends_on: {{ ref('int_outlet_month') }}
+select * from {{ ref('int_outlet_month_now') }}

@@ -76,7 +76,7 @@ def register(instance: str, *, with_history: bool = False) -> list[str]:
     if not with_history:
         return names
     entities = load_entities(config.kind)
-    return [name for name in names if entities[name].read != "full"]
+    return [name for name in names if not entities[name].is_whole]
 
 
 def extract_entity(

@@ -334,13 +334,29 @@ class Landing:
         return self.finish()
 
     def present(self, dated_from: datetime | None = None, dated_to: datetime | None = None) -> set[str]:
-        """Keys of landed records that are not deleted, of documents dated in [dated_from, dated_to) when given."""
-        query = sql.SQL("select record_id from {} where instance = %s and deleted_at is null").format(self._relation)
-        parameters: list[object] = [self._instance]
-        if dated_from is not None and dated_to is not None:
-            query += sql.SQL(" and dated_at >= %s and dated_at < %s")
-            parameters += [dated_from, dated_to]
-        return {row[0] for row in self._conn.execute(query, parameters)}
+        """Keys of landed records that are not deleted, of those dated in [dated_from, dated_to) where given.
+
+        Documents are dated by `dated_at`, record sets of a register by `moved_at` of their lines.
+        """
+        query = sql.SQL("select t.record_id from {} as t where t.instance = %s and t.deleted_at is null").format(
+            self._relation
+        )
+        bounds = [(">=", dated_from), ("<", dated_to)]
+        conditions = [sql.SQL("{} {} %s").format(self._dated(), sql.SQL(op)) for op, moment in bounds if moment]
+        if conditions:
+            query += self._dated_where(sql.SQL(" and ").join(conditions))
+        return {row[0] for row in self._conn.execute(query, [self._instance, *filter(None, (dated_from, dated_to))])}
+
+    def _dated(self) -> sql.Composable:
+        has_date = any(column.name == "dated_at" for column in self._table.columns)
+        return sql.SQL("t.dated_at" if has_date else "l.moved_at")
+
+    def _dated_where(self, condition: sql.Composable) -> sql.Composable:
+        if any(column.name == "dated_at" for column in self._table.columns):
+            return sql.SQL(" and ") + condition
+        return sql.SQL(
+            " and exists (select from {} as l where l.instance = t.instance and l.record_id = t.record_id and {})"
+        ).format(sql.Identifier("raw", self._table.children[0].name), condition)
 
     def tombstone(
         self,

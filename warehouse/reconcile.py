@@ -79,3 +79,14 @@ def key_comparison(conn: Connection, table: LandingTable, instance: str) -> Iter
     finally:
         if not conn.closed:
             conn.execute(sql.SQL("drop table {}").format(_KEYS))
+
+
+def recorder_types(conn: Connection, table: LandingTable, instance: str) -> set[str]:
+    """Kinds of documents whose movements have landed in a register's table, as 1C names them, without namespace."""
+    rows = conn.execute(
+        sql.SQL("select distinct recorder_type from {} where instance = %s and recorder_type is not null").format(
+            sql.Identifier("raw", table.name)
+        ),
+        [instance],
+    )
+    return {str(row[0]).rpartition(".")[2] for row in rows}

@@ -58,11 +58,11 @@ class PagedLoad:
     def run(self, mode: str, window: tuple[datetime, datetime] | None, triggered_by: str) -> LoadOutcome:
         started = clock.now()
         span: Window = window or (None, None)
-        if mode == "cursor" and self._spec.read == "window":
+        if mode == "cursor" and not self._spec.is_whole:
             position = cursor_position(self._conn, self._instance, self._spec.name)
             if position is not None:
                 span = (position - timedelta(days=self._settings.onec_overlap_days), None)
-        shown = "full" if mode == "cursor" and self._spec.read == "full" else mode
+        shown = "full" if mode == "cursor" and self._spec.is_whole else mode
         self._load_id = start_run(
             self._conn,
             instance=self._instance,
@@ -77,7 +77,8 @@ class PagedLoad:
             if there and mode == "reconcile":
                 self._compare()
             elif there:
-                self._read(span, sweep=shown != "cursor")
+                # Of movements only a sweep tells that a document is not posted any more.
+                self._read(span, sweep=shown != "cursor" or self._spec.read == "movements")
             self._landing.refresh_statistics(self._counters.rows_inserted + self._counters.rows_changed)
             cursor, covered = (self._cursor(started), started) if mode == "cursor" else (None, None)
             finish_run(
@@ -97,6 +98,8 @@ class PagedLoad:
 
     def _cursor(self, started: datetime) -> datetime | None:
         """The newest document's date, but never beyond now: documents may be dated in the future."""
+        if self._spec.read == "movements":
+            return started
         if self._spec.read != "window" or self._newest is None:
             return None
         return min(datetime.fromisoformat(self._newest.decode()), started)

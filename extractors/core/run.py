@@ -81,8 +81,8 @@ def extract(
     spec, mapping = _spec(source, entity)
     if (mode == "window") != (window is not None):
         raise ValueError("a window belongs to mode 'window', and only to it")
-    if mode == "window" and spec.read == "full":
-        raise ValueError(f"'{entity}' is always read whole, it has no windows")
+    if mode != "cursor" and spec.is_whole:
+        raise ValueError(f"'{entity}' is always read whole, it has no windows and no history to compare")
     opening = Opening(
         source,
         spec,

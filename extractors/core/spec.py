@@ -49,6 +49,11 @@ class Entity:
     key: tuple[str, ...] = ()
     without: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every read reads all of it: there are no windows and no history to compare."""
+        return self.read in ("full", "slice")
+
     def table(self) -> LandingTable:
         """The landing table, as the warehouse creates and fills it."""
         return LandingTable(

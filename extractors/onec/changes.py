@@ -23,8 +23,9 @@ from clients.onec import OnecClient
 from extractors.core.errors import ReadError
 from extractors.core.feed import Batch, page
 from extractors.core.kinds import Opening
-from extractors.core.spec import load_configuration
+from extractors.core.spec import load_configuration, load_entities
 from extractors.onec.atom import Changed, changes
+from extractors.onec.needs import chosen
 from extractors.onec.reader import OnecReader
 from warehouse import clock, exchange
 from warehouse.db import Connection as Database
@@ -115,7 +116,7 @@ class Exchange:
             for _, part in exchange.waiting(conn, self._instance, self._entity):
                 found.update(part.deleted)
                 if part.body is not None:
-                    found.update(record["Ref_Key"] for record in json.loads(part.body)["value"] if "Ref_Key" in record)
+                    found.update(key for key, _ in self._reader.keys(part.body))
         return found
 
     def distrust(self, missed: int) -> None:
@@ -159,15 +160,12 @@ class Exchange:
 
     def _parts(self, feed: BinaryIO) -> Iterator[Part]:
         """The message split by entity; a set may feed several of them."""
-        configuration = load_configuration(self._opening.source.kind, self._opening.source.mapping)
-        entities: dict[str, list[str]] = defaultdict(list)
-        for name, mapping in configuration.entities.items():
-            entities[mapping.source_set].append(name)
+        entities = self._entities()
         records: dict[str, list[bytes]] = defaultdict(list)
         sizes: dict[str, int] = defaultdict(int)
         deleted: dict[str, list[str]] = defaultdict(list)
         foreign: dict[str, int] = defaultdict(int)
-        for change in changes(feed, self._reader.published_with(entities)):
+        for change in changes(feed, self._reader.published()):
             known = entities.get(change.source_set)
             if known is None:
                 foreign[change.source_set] += 1
@@ -187,6 +185,18 @@ class Exchange:
                 yield Part(name, body, len(records[name]), tuple(deleted[name]))
         if foreign:
             log.info("%s: the exchange plan also sends what nobody maps: %s", self._instance, dict(foreign))
+
+    def _entities(self) -> dict[str, list[str]]:
+        """Names of the entities that a set of the plan feeds. A mapping's condition cannot be asked of a message."""
+        source = self._opening.source
+        base = self._reader.published()
+        specs = load_entities(source.kind)
+        found: dict[str, list[str]] = defaultdict(list)
+        for name, mapping in load_configuration(source.kind, source.mapping).entities.items():
+            there = chosen(base, mapping)
+            if there is not None and not there.only and specs[name].read != "slice":
+                found[there.source_set].append(name)
+        return found
 
 
 class ChangesFeed:

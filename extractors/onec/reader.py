@@ -1,7 +1,10 @@
-"""Reads one entity of a 1C base by its set: which filter, in which order, and what must be published for it."""
+"""Reads one entity of a 1C base by its set: which filter, in which order, and what must be published for it.
+
+Catalogs and documents have an id of their own; the movements of a register come as one record per recorder.
+"""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -16,10 +19,12 @@ from extractors.core.errors import BrokenPage, MissingFields
 from extractors.core.feed import page
 from extractors.core.kinds import Opening, Window
 from extractors.core.paging import Pager
-from extractors.core.spec import EntityMapping
+from extractors.core.spec import load_configuration
 from extractors.onec.guest import parallel_requests
 from extractors.onec.metadata import MAX_AGE, Published, published
+from extractors.onec.needs import chosen, lacking
 from warehouse import clock
+from warehouse.reconcile import recorder_types
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +55,15 @@ class _Keys(msgspec.Struct):
     value: list[_Key]
 
 
+class _Recorder(msgspec.Struct, rename={"recorder": "Recorder", "recorder_key": "Recorder_Key"}):
+    recorder: str = ""
+    recorder_key: str = ""
+
+
+class _Recorders(msgspec.Struct):
+    value: list[_Recorder]
+
+
 class _Date(msgspec.Struct, rename={"date": "Date"}):
     date: str
 
@@ -59,11 +73,13 @@ class _Dates(msgspec.Struct):
 
 
 class OnecReader:
-    """One entity of one base."""
+    """One entity of one base: a catalog or a kind of documents."""
+
+    key = "Ref_Key"
 
     def __init__(self, client: OnecClient, opening: Opening) -> None:
         self._client = client
-        self._address = opening.connection.url
+        self._opening = opening
         self._mapping = opening.mapping
         self._instance = opening.source.id
         self._zone = ZoneInfo(opening.source.timezone)
@@ -77,25 +93,22 @@ class OnecReader:
 
         False only for an entity that the mapping calls optional. Raises MissingFields.
         """
-        base = self._published(MAX_AGE)
-        if self._missing(base):
+        base = self.published(MAX_AGE)
+        if self._lacking(base):
             # Somebody may just have published it: look again before complaining.
-            base = self._published(_RECHECK_AGE)
-        missing = self._missing(base)
-        if not missing:
+            base = self.published(_RECHECK_AGE)
+        missing = self._lacking(base)
+        there = chosen(base, self._mapping)
+        if there is not None and not missing:
+            self._mapping = there
             return True
-        if self._mapping.optional and not base.has(self._mapping.source_set):
+        if self._mapping.optional and there is None:
             log.info("%s: optional %s is not published", self._instance, self._mapping.source_set)
             return False
         raise MissingFields(
             f"{self._instance}: 1C does not publish {', '.join(missing)}: tick it in the list of the standard OData "
             "interface, or mark it optional in the mapping"
         )
-
-    def published_with(self, sets: Iterable[str]) -> Published:
-        """What the base publishes; asked anew when one of `sets` is not known yet."""
-        base = self._published(MAX_AGE)
-        return base if all(base.has(name) for name in sets) else self._published(_RECHECK_AGE)
 
     def count(self, window: Window) -> int | None:
         """How many records the base claims to have for the window."""
@@ -134,7 +147,7 @@ class OnecReader:
         with ThreadPoolExecutor(self._parallel, "lookup") as pool:
             for start in range(0, len(ids), LOOKUP):
                 some = ids[start : start + LOOKUP]
-                body = self._filtered(some)
+                body = self._filtered([f"Ref_Key eq {guid(record_id)}" for record_id in some])
                 found = {key for key, _ in self.keys(body)} if body is not None else set()
                 rest = [record_id for record_id in some if record_id not in found]
                 if body is not None and found:
@@ -143,12 +156,13 @@ class OnecReader:
                     if readable:
                         yield [record_id], single
 
-    def _filtered(self, ids: Sequence[str]) -> bytes | None:
-        """A page of those of the records that exist and may be read; None when this base cannot be asked so."""
-        either = " or ".join(f"Ref_Key eq {guid(record_id)}" for record_id in ids)
-        options = {"allowedOnly": "true", "$filter": either}
+    def _filtered(self, conditions: Sequence[str]) -> bytes | None:
+        """A page of the records of any of the conditions that may be read; None when this base cannot be asked so."""
+        either = " or ".join(conditions)
+        if self._mapping.only:
+            either = f"({either}) and ({self._mapping.only})"
         try:
-            return self._client.collection(self._mapping.source_set, options)
+            return self._client.collection(self._mapping.source_set, {"allowedOnly": "true", "$filter": either})
         except Fatal as error:
             if error.status not in (400, 404, 414):
                 raise
@@ -164,7 +178,10 @@ class OnecReader:
             # Hidden from us by rights now: that is no proof of deletion.
             log.warning("%s %s: %s may not be read any more", self._instance, self._mapping.source_set, record_id)
             return False, b""
-        return True, page([]) if body is None else wrap_single(body)
+        if body is None or self._mapping.only:
+            # It is there, but the mapping's condition does not hold any more: gone as far as this entity goes.
+            return True, page([])
+        return True, wrap_single(body)
 
     def compare_with(self, plan: Plan) -> None:
         """A comparison of all ids will also judge the exchange plan."""
@@ -192,7 +209,11 @@ class OnecReader:
         first_page: int | None = None,
         max_page: int | None = None,
     ) -> Pager:
-        fetch = self._fetcher(options | {"$orderby": "Ref_Key"})
+        options = options | {"$orderby": self.key}
+
+        def fetch(skip: int, top: int) -> bytes:
+            return self._client.collection(self._mapping.source_set, {**options, "$top": str(top), "$skip": str(skip)})
+
         return Pager(
             fetch,
             claimed,
@@ -202,35 +223,90 @@ class OnecReader:
             max_page=max_page,
         )
 
-    def _fetcher(self, options: dict[str, str]) -> Callable[[int, int], bytes]:
-        def fetch(skip: int, top: int) -> bytes:
-            return self._client.collection(self._mapping.source_set, {**options, "$top": str(top), "$skip": str(skip)})
-
-        return fetch
-
     def _options(self, window: Window) -> dict[str, str]:
-        options = {"allowedOnly": "true"}
-        bounds = [
-            f"Date {operator} {local_time(moment.astimezone(self._zone).strftime('%Y-%m-%dT%H:%M:%S'))}"
+        conditions = self._bounds("Date", window)
+        if self._mapping.only:
+            conditions.append(f"({self._mapping.only})")
+        return {"allowedOnly": "true"} | ({"$filter": " and ".join(conditions)} if conditions else {})
+
+    def _bounds(self, field: str, window: Window) -> list[str]:
+        """Conditions that hold for moments in [from, to), on the base's own clock."""
+        return [
+            f"{field} {operator} {local_time(moment.astimezone(self._zone).strftime('%Y-%m-%dT%H:%M:%S'))}"
             for operator, moment in zip(("ge", "lt"), window, strict=True)
             if moment is not None
         ]
-        if bounds:
-            options["$filter"] = " and ".join(bounds)
-        return options
 
-    def _published(self, max_age: timedelta) -> Published:
+    def published(self, max_age: timedelta = MAX_AGE) -> Published:
+        """What the base publishes, as it told at most `max_age` ago."""
         return published(
             self._client.metadata,
             self._settings.var_dir,
             self._instance,
-            self._address,
+            self._opening.connection.url,
             clock.now(),
             max_age=max_age,
         )
 
-    def _missing(self, base: Published) -> list[str]:
-        return list(_missing(base, self._mapping))
+    def _lacking(self, base: Published) -> list[str]:
+        return lacking(base, self._mapping, self._opening.entity)
+
+
+class MovementsReader(OnecReader):
+    """The movements of a register that documents make: one record per recorder, its movements as lines.
+
+    Windows are of the movements' own time. There are no versions: a comparison of all ids finds recorders that came or
+    vanished, not movements that changed.
+    """
+
+    key = "Recorder"
+
+    def is_published(self) -> bool:
+        if not super().is_published():
+            return False
+        self.key = "Recorder" if "Recorder" in self.published().fields[self._mapping.source_set] else "Recorder_Key"
+        return True
+
+    def edges(self, window: Window) -> None:
+        """None: movements are not read slice by slice."""
+
+    def key_pages(self, claimed: int | None) -> Pager:
+        options = {**self._options((None, None)), "$select": self.key}
+        return self._pager(options, claimed, first_page=KEYS_FIRST_PAGE, max_page=KEYS_MAX_PAGE)
+
+    def keys(self, body: bytes) -> list[tuple[str, str | None]]:
+        return [(key.recorder or key.recorder_key, None) for key in _decoded(body, _Recorders).value]
+
+    def lookup(self, ids: Sequence[str]) -> Iterator[tuple[Sequence[str], bytes]]:
+        """Record sets by their recorders. One that the register does not show us any more has no movements."""
+        if self.key == "Recorder":
+            # A field of several types only compares with the value of one type.
+            types = self._recorder_types()
+            some_at_once = max(1, LOOKUP // max(1, len(types)))
+        else:
+            types, some_at_once = [], LOOKUP
+        for start in range(0, len(ids), some_at_once):
+            some = ids[start : start + some_at_once]
+            conditions = [f"Recorder eq cast({guid(one)},'{kind}')" for one in some for kind in types]
+            conditions = conditions or [f"Recorder_Key eq {guid(one)}" for one in some]
+            body = self._filtered(conditions)
+            if body is not None:
+                yield some, body
+
+    def _options(self, window: Window) -> dict[str, str]:
+        conditions = self._bounds("m/Period", window)
+        wanted = [f"RecordSet/any(m: {' and '.join(conditions)})"] if conditions else []
+        if self._mapping.only:
+            wanted.append(f"({self._mapping.only})")
+        return {"allowedOnly": "true"} | ({"$filter": " and ".join(wanted)} if wanted else {})
+
+    def _recorder_types(self) -> list[str]:
+        """Documents that may have made movements: those that have landed, and all that the mapping knows."""
+        source = self._opening.source
+        known = {m.source_set for m in load_configuration(source.kind, source.mapping).entities.values()}
+        with self._opening.database() as conn:
+            landed = recorder_types(conn, self._opening.entity.table(), source.id)
+        return sorted({name for name in known if name.startswith("Document_")} | landed)
 
 
 def _decoded(body: bytes, type_: type[Shape]) -> Shape:
@@ -238,20 +314,3 @@ def _decoded(body: bytes, type_: type[Shape]) -> Shape:
         return msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"), type=type_)
     except (msgspec.DecodeError, UnicodeError) as problem:
         raise BrokenPage(f"the page is not a collection of keys: {problem}") from None
-
-
-def _missing(base: Published, mapping: EntityMapping) -> Iterator[str]:
-    if not base.has(mapping.source_set):
-        yield mapping.source_set
-        return
-    needed = [field.source for field in mapping.fields.values() if not field.optional]
-    for name in base.missing(mapping.source_set, needed):
-        yield f"{mapping.source_set}.{name}"
-    for lines in mapping.lines.values():
-        if base.missing(mapping.source_set, [lines.source]):
-            if not lines.optional:
-                yield f"{mapping.source_set}.{lines.source}"
-            continue
-        needed = [field.source for field in lines.fields.values() if not field.optional]
-        for name in base.missing(mapping.source_set, needed, lines.source):
-            yield f"{mapping.source_set}.{lines.source}.{name}"

@@ -4,18 +4,25 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from clients.connection import Connection
-from extractors.core.spec import load_configuration
+from extractors.core.spec import Field, load_configuration, load_entities
 
 Json = dict[str, Any]
 EMPTY = "00000000-0000-0000-0000-000000000000"
 NEVER = "0001-01-01T00:00:00"
+_EDM = {
+    "number": "Edm.Double",
+    "integer": "Edm.Int64",
+    "boolean": "Edm.Boolean",
+    "date": "Edm.DateTime",
+    "timestamp": "Edm.DateTime",
+}
 
 
 @dataclass
@@ -145,22 +152,28 @@ class SmallOnec:
 
     def _metadata(self) -> str:
         out = ["<?xml version='1.0' encoding='UTF-8'?><edmx:Edmx xmlns:edmx='e'><edmx:DataServices><Schema>"]
-        for entity in load_configuration("onec", "ut11").entities.values():
+        specs = load_entities("onec")
+        for name, entity in load_configuration("onec", "ut11").entities.items():
             if entity.source_set not in self.sets:
                 continue
-            names = [f.source for f in entity.fields.values() if f.source not in self.hidden_fields]
             out.append(f"<EntityType Name='{entity.source_set}'>")
-            out += [f"<Property Name='{name}' Type='Edm.String'/>" for name in {"Ref_Key", "DataVersion", *names}]
+            out += [f"<Property Name='{field}' Type='Edm.String'/>" for field in ("Ref_Key", "DataVersion")]
+            out += self._properties(entity.fields, specs[name].columns)
             for lines in entity.lines.values():
                 row = f"{entity.source_set}_{lines.source}_RowType"
                 out.append(f"<Property Name='{lines.source}' Type='Collection(StandardODATA.{row})'/>")
             out.append("</EntityType>")
-            for lines in entity.lines.values():
+            for child, lines in entity.lines.items():
                 out.append(f"<ComplexType Name='{entity.source_set}_{lines.source}_RowType'>")
-                out += [f"<Property Name='{f.source}' Type='Edm.String'/>" for f in lines.fields.values()]
+                out += self._properties(lines.fields, specs[name].lines[child])
                 out.append("</ComplexType>")
         out.append("</Schema></edmx:DataServices></edmx:Edmx>")
         return "".join(out)
+
+    def _properties(self, fields: Mapping[str, Field], columns: Mapping[str, str]) -> Iterator[str]:
+        for column, field in fields.items():
+            if field.source and field.source not in self.hidden_fields:
+                yield f"<Property Name='{field.source}' Type='{_EDM.get(columns[column], 'Edm.String')}'/>"
 
 
 def collection_body(content: Json) -> Answer:

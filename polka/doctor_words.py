@@ -255,7 +255,7 @@ def _advice(report: SourceReport, language: Language, connection: str) -> Iterat
 def _publication(report: SourceReport, russian: bool) -> Iterator[Advice]:
     missing = [entity for entity in report.entities if not entity.published]
     required = [entity for entity in missing if not entity.optional]
-    optional = [entity.source_set for entity in missing if entity.optional]
+    optional = [entity for entity in missing if entity.optional]
     if required:
         names = ", ".join(entity.source_set for entity in required)
         hints = [f"{entity.source_set} ~ {', '.join(entity.similar)}" for entity in required if entity.similar]
@@ -271,14 +271,28 @@ def _publication(report: SourceReport, russian: bool) -> Iterator[Advice]:
             text += f" get a draft of your own mapping: polka mapping init --source {report.source}."
         yield Advice("problem", "not_published", text)
     if optional:
-        names = ", ".join(optional)
-        yield Advice(
-            "note",
-            "not_published_optional",
-            f"По желанию: {names} не опубликованы; без них таблицы останутся пустыми, остальное работает."
-            if russian
-            else f"Optional: {names} not published; their tables stay empty, everything else works.",
-        )
+        yield Advice("note", "not_published_optional", _stand_ins(optional, russian))
+    for entity in report.entities:
+        if entity.stands_in_for is not None:
+            yield Advice(
+                "note",
+                "stands_in",
+                f"{entity.stands_in_for} не опубликован: вместо него читается {entity.source_set}."
+                if russian
+                else f"{entity.stands_in_for} is not published: {entity.source_set} is read instead.",
+            )
+
+
+def _stand_ins(entities: list[EntityReport], russian: bool) -> str:
+    """What is missing without harm to the rest, and what stands in for each."""
+    if russian:
+        head = "Необязательные объекты не опубликованы; их таблицы останутся пустыми («неизвестно», а не ноль):"
+    else:
+        head = 'Optional objects are not published; their tables stay empty ("not known", never zero):'
+    language = "ru" if russian else "en"
+    return "\n".join(
+        [head, *(f"{entity.source_set}: {entity.without.get(language, '')}".rstrip(": ") for entity in entities)]
+    )
 
 
 def _fields(entity: EntityReport, report: SourceReport, russian: bool) -> Iterator[Advice]:

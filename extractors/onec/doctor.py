@@ -6,8 +6,8 @@ Every finding is data; the sentences that explain it to people are made where th
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from extractors.core.errors import SpecError
 from extractors.core.paging import FIRST_PAGE, MAX_PAGE
 from extractors.core.spec import Configuration, Entity, EntityMapping, load_configuration, load_entities
 from extractors.onec.metadata import Published, published
-from extractors.onec.needs import Gap, gaps
+from extractors.onec.needs import Gap, chosen, gaps
 from extractors.onec.similar import similar_sets
 from warehouse.sources import SourceConfig
 
@@ -33,7 +33,8 @@ _NO_RIGHTS = "20"
 _QUOTED = re.compile(r"1C says: «(.*)»$", re.DOTALL)
 # After these nothing more can be learned from the base.
 _LOST = {"unknown_host", "refused", "connect_timeout", "login", "session_refused", "no_licence"}
-_ORDERED = {"allowedOnly": "true", "$orderby": "Ref_Key"}
+_ALLOWED = {"allowedOnly": "true"}
+_ORDERED = {**_ALLOWED, "$orderby": "Ref_Key"}
 
 Rights = Literal["all", "part", "none", "unknown"]
 Tls = Literal["verified", "failed", "plain", "plain_local", "unknown"]
@@ -70,12 +71,20 @@ class Sample:
 
 @dataclass(frozen=True)
 class EntityReport:
-    """One entity of the mapping. `rows` counts what the user may see; None when the base did not tell."""
+    """One entity of the mapping. `rows` counts what the user may see; None when the base did not tell.
+
+    source_set: what is read; `stands_in_for` names the set that the mapping would rather read and the base does not
+    publish. function: the virtual table of a register. without: language -> what stands in for an entity that is not
+    published.
+    """
 
     entity: str
     source_set: str
     optional: bool
     published: bool
+    stands_in_for: str | None = None
+    function: str | None = None
+    without: Mapping[str, str] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     similar: tuple[str, ...] = ()
     rights: Rights = "unknown"
@@ -235,46 +244,76 @@ def _with_entities(
 
 
 def _entity(client: OnecClient, base: Published, mapping: EntityMapping, spec: Entity) -> EntityReport:
-    report = EntityReport(spec.name, mapping.source_set, mapping.optional, base.has(mapping.source_set))
-    if not report.published:
+    there = chosen(base, mapping)
+    report = EntityReport(
+        spec.name,
+        mapping.source_set,
+        mapping.optional,
+        there is not None,
+        function=mapping.function,
+        without=spec.without,
+    )
+    if there is None:
         return replace(report, similar=similar_sets(base, mapping.source_set))
-    report = replace(report, gaps=tuple(gaps(base, mapping, spec)))
+    if there.source_set != mapping.source_set:
+        report = replace(report, source_set=there.source_set, stands_in_for=mapping.source_set)
+    report = replace(report, gaps=tuple(gaps(base, there, spec)))
     try:
-        rights, rows = _count(client, mapping.source_set)
+        if there.function is not None:
+            return replace(report, rights="all", sample=_virtual_sample(client, there, spec))
+        rights, rows = _count(client, there)
         report = replace(report, rights=rights, rows=rows)
         if rights == "none":
             return report
-        return replace(report, sample=_sample(client, mapping.source_set, rows))
+        # Registers have no key of their own to order by.
+        options = _ORDERED if spec.read in ("full", "window") else _ALLOWED
+        return replace(report, sample=_sample(client, there, rows, options))
     except ClientError as error:
         if error.code == _NO_RIGHTS:
             return replace(report, rights="none")
         return replace(report, trouble=_trouble(error))
 
 
-def _count(client: OnecClient, source_set: str) -> tuple[Rights, int | None]:
+def _count(client: OnecClient, mapping: EntityMapping) -> tuple[Rights, int | None]:
     """Without `allowedOnly` first: 1C refuses that when some records are hidden from the user."""
+    only = {"$filter": mapping.only} if mapping.only else {}
     try:
-        return "all", client.count(source_set, {})
+        return "all", client.count(mapping.source_set, only)
     except ClientError as error:
         if error.code != _NO_RIGHTS:
             raise
     try:
-        return "part", client.count(source_set, {"allowedOnly": "true"})
+        return "part", client.count(mapping.source_set, {**_ALLOWED, **only})
     except ClientError as error:
         if error.code != _NO_RIGHTS:
             raise
     return "none", None
 
 
-def _sample(client: OnecClient, source_set: str, rows: int | None) -> Sample:
+def _virtual_sample(client: OnecClient, mapping: EntityMapping, spec: Entity) -> Sample:
+    """The first rows of a virtual table: how many there are, it does not tell."""
+    function = mapping.function or ""
+    # A slice is taken over all dimensions, a balance over those that are the key.
+    names = [name.removesuffix("_Key") for column in spec.key if column in mapping.fields
+             for name in mapping.fields[column].names[:1]] if function != "SliceLast" else []  # fmt: skip
+    arguments = {"Dimensions": f"'{','.join(names)}'"} if names else {}
+    started = time.monotonic()
+    body = client.call(mapping.source_set, function, arguments, {"$top": str(FIRST_PAGE)})
+    seconds = time.monotonic() - started
+    rows = _records(body, mapping.source_set)
+    return Sample(rows, len(body), seconds, rows, len(body), seconds, seconds, 0.0)
+
+
+def _sample(client: OnecClient, mapping: EntityMapping, rows: int | None, options: Mapping[str, str]) -> Sample:
     """The first records, as every load begins, and a larger page from the middle, where recent documents lie."""
-    first = _page(client, source_set, 0, FIRST_PAGE)
+    options = {**options, "$filter": mapping.only} if mapping.only else options
+    first = _page(client, mapping.source_set, options, 0, FIRST_PAGE)
     count, size, seconds = first
     beyond = (rows or 0) - FIRST_PAGE
     if count < FIRST_PAGE or beyond <= 0:
         return Sample(count, size, seconds, count, size, seconds, seconds, 0.0)
     top = max(1, min(SAMPLE_ROWS, SAMPLE_BYTES * count // max(size, 1), beyond))
-    more = _page(client, source_set, FIRST_PAGE + (beyond - top) // 2, top)
+    more = _page(client, mapping.source_set, options, FIRST_PAGE + (beyond - top) // 2, top)
     row_seconds = max(more[2] - seconds, 0.0) / (more[0] - count) if more[0] > count else 0.0
     large = more if more[0] >= count else first
     fixed = max(large[2] - row_seconds * large[0], 0.0)
@@ -290,13 +329,20 @@ def _sample(client: OnecClient, source_set: str, rows: int | None) -> Sample:
     )
 
 
-def _page(client: OnecClient, source_set: str, skip: int, top: int) -> tuple[int, int, float]:
+def _page(
+    client: OnecClient, source_set: str, options: Mapping[str, str], skip: int, top: int
+) -> tuple[int, int, float]:
     """Records, bytes and seconds of one page."""
     started = time.monotonic()
-    body = client.collection(source_set, {**_ORDERED, "$top": str(top), "$skip": str(skip)})
+    body = client.collection(source_set, {**options, "$top": str(top), "$skip": str(skip)})
     seconds = time.monotonic() - started
+    return _records(body, source_set), len(body), seconds
+
+
+def _records(body: bytes, source_set: str) -> int:
+    """How many records a page holds."""
     try:
-        return len(json.loads(body.decode("utf-8-sig", "replace"), strict=False)["value"]), len(body), seconds
+        return len(json.loads(body.decode("utf-8-sig", "replace"), strict=False)["value"])
     except (ValueError, KeyError, TypeError):
         raise ClientError(f"a page of {source_set} is not readable JSON", cause="broken_json") from None
 

@@ -14,7 +14,7 @@ from extractors.core.spec import (
     load_entities,
 )
 from extractors.onec.metadata import Published
-from extractors.onec.needs import fits, gaps
+from extractors.onec.needs import chosen, fields_of, fits, gaps
 from extractors.onec.similar import similar_fields, similar_sets
 
 # Marks each line that a person has to look at.
@@ -69,14 +69,24 @@ def propose(base: Published, *, name: str, title: str, like: str) -> Proposal:
 
 
 def _entity(base: Published, mapping: EntityMapping, spec: Entity, missing: list[str]) -> Iterator[str]:
-    known = base.fields.get(mapping.source_set)
+    there = chosen(base, mapping)
     note = ""
-    if known is None:
+    if there is None:
         note = _look("not published", similar_sets(base, mapping.source_set))
         if not mapping.optional:
             missing.append(mapping.source_set)
+    elif there.source_set != mapping.source_set:
+        note = _look(f"stands in for {mapping.source_set}, which is not published", ())
+        mapping = there
+    known = None if there is None else fields_of(base, mapping.source_set, mapping.function)
     yield f"  {spec.name}:"
     yield f"    set: {mapping.source_set}{note}"
+    if mapping.instead:
+        yield f"    instead: [{', '.join(mapping.instead)}]"
+    if mapping.function:
+        yield f"    function: {mapping.function}"
+    if mapping.only:
+        yield f"    only: {_quoted(mapping.only)}"
     if mapping.optional or known is None:
         yield "    optional: true"
     yield "    fields:"
@@ -88,8 +98,9 @@ def _entity(base: Published, mapping: EntityMapping, spec: Entity, missing: list
         absent = known is not None and rows is None
         if absent and not lines.optional:
             missing.append(f"{mapping.source_set}.{lines.source}")
+        note = _look("no such section", _sections(known or {})) if absent and not lines.optional else ""
         yield f"      {child}:"
-        yield f"        source: {lines.source}" + (_look("no such section", _sections(known or {})) if absent else "")
+        yield f"        source: {lines.source}{note}"
         if lines.optional or absent:
             yield "        optional: true"
         yield "        fields:"
@@ -106,24 +117,38 @@ def _fields(
     missing: list[str],
 ) -> Iterator[str]:
     """One line per column. Without `known` the set itself is absent: nothing can be said of its fields."""
-    taken = {field.source for field in fields.values()}
+    taken = {name for field in fields.values() for name in field.names}
     for column, field in fields.items():
         kind = columns[column]
-        edm_type = None if known is None else known.get(field.source)
-        if known is None or (edm_type is not None and fits(kind, edm_type)):
-            value = f"{{source: {field.source}, optional: true}}" if field.optional else field.source
-            yield f"{indent}{column}: {value}"
+        there = [name for name in field.names if name in (known or {})]
+        wrong = next((name for name in there if not fits(kind, (known or {})[name])), None)
+        if known is None or not field.names or (there and wrong is None):
+            yield f"{indent}{column}: {_written(field, field.optional)}"
             continue
         free = {name: type_ for name, type_ in known.items() if name not in taken}
-        what = "not in this base" if edm_type is None else f"is {edm_type} here, {kind} is wanted"
+        what = "not in this base" if wrong is None else f"{wrong} is {known[wrong]} here, {kind} is wanted"
         hints = similar_fields(free, field.source, kind)
-        if field.optional and edm_type is None and not hints:
-            note = "  # not in this base: the column stays empty"
+        if field.optional and wrong is None and not hints:
+            note = "  # not in this base: the column stays empty" if field.constant is None else ""
         else:
             note = _look(what, hints)
         if not field.optional:
             missing.append(f"{where}.{field.source}")
-        yield f"{indent}{column}: {{source: {field.source}, optional: true}}{note}"
+        yield f"{indent}{column}: {_written(field, True)}{note}"
+
+
+def _written(field: Field, optional: bool) -> str:
+    """The field as a mapping file says it."""
+    if not optional and not field.fallback:
+        return field.source
+    parts = [f"source: {field.source}"] if field.source else []
+    if field.fallback:
+        parts.append(f"fallback: [{', '.join(field.fallback)}]")
+    if field.constant is not None:
+        parts.append(f"constant: {_quoted(field.constant)}")
+    elif optional:
+        parts.append("optional: true")
+    return "{" + ", ".join(parts) + "}"
 
 
 def _sections(known: Mapping[str, str]) -> tuple[str, ...]:
@@ -139,14 +164,18 @@ def _quoted(text: str) -> str:
 
 
 def _share(base: Published, configuration: Configuration) -> float:
-    """The part of the mapping's fields that the base has."""
+    """The part of the fields that the mapping requires and the base has; what is optional only breaks a tie."""
     specs = load_entities(_KIND)
-    named = absent = 0
+    required, optional = [0, 0], [0, 0]
     for name, mapping in configuration.entities.items():
-        size = len(mapping.fields) + sum(len(lines.fields) for lines in mapping.lines.values())
-        named += size
-        if base.has(mapping.source_set):
-            absent += len(gaps(base, mapping, specs[name]))
-        else:
-            absent += size
-    return 1 - absent / max(named, 1)
+        there = chosen(base, mapping)
+        missing = [] if there is None else gaps(base, there, specs[name])
+        fields = [*mapping.fields.values(), *(f for lines in mapping.lines.values() for f in lines.fields.values())]
+        needed = 0 if mapping.optional else sum(not field.optional for field in fields)
+        required[0] += needed
+        optional[0] += len(fields) - needed
+        if there is not None:
+            lacking = sum(not gap.optional for gap in missing)
+            required[1] += max(needed - lacking, 0)
+            optional[1] += max(len(fields) - needed - (len(missing) - lacking), 0)
+    return required[1] / max(required[0], 1) + optional[1] / max(optional[0], 1) / 1000

@@ -27,7 +27,7 @@ from clients.connection import Connection
 from clients.onec import OnecClient
 from extractors.core import spec
 from extractors.onec.metadata import Published, parse
-from extractors.onec.needs import gaps
+from extractors.onec.needs import chosen, gaps
 from polka.cli import app
 from polka.doctor_words import TROUBLES
 from simulators.onec.base import Base, simple_set
@@ -43,7 +43,6 @@ from warehouse import clock
 from warehouse.settings import get_settings
 
 LOGIN, PASSWORD = "Полка", "секрет-4711-xyz"
-EVERYTHING_OPTIONAL = {"Document_СписаниеНедостачТоваров", "Document_СписаниеЗадолженности"}
 
 
 @dataclass
@@ -143,8 +142,18 @@ def patient(treat: Callable[[Base], Patient], world: Base) -> Patient:
     return treat(Base(list(world.sets.values())))
 
 
-def sets_of_ut11() -> list[str]:
-    return [mapping.source_set for mapping in spec.load_configuration("onec", "ut11").entities.values()]
+def mapped() -> dict[str, spec.EntityMapping]:
+    """What the mapping ut11 reads, by set; each set once."""
+    return {mapping.source_set: mapping for mapping in spec.load_configuration("onec", "ut11").entities.values()}
+
+
+def required_sets() -> list[str]:
+    return [name for name, mapping in mapped().items() if not mapping.optional]
+
+
+def countable_sets(base: Base) -> list[str]:
+    """Sets that the base publishes and that are read as such, not through a virtual table."""
+    return [name for name, mapping in mapped().items() if name in base.sets and mapping.function is None]
 
 
 # --- a healthy base -------------------------------------------------------------------------------------------
@@ -158,9 +167,12 @@ def test_a_healthy_base_is_fit_and_its_figures_are_true(patient: Patient) -> Non
     assert abs(source["clock_skew_seconds"]) < 5
     assert source["published_sets"] == len(patient.server.base.sets)
     rows = {entity["source_set"]: entity["rows"] for entity in source["entities"]}
-    assert rows == {name: len(patient.server.base.sets[name].rows) for name in sets_of_ut11()}
+    base = patient.server.base
+    counted = {name: len(base.sets[name].rows) for name in countable_sets(base)}
+    assert {name: count for name, count in rows.items() if count is not None} == counted
+    assert set(required_sets()) <= set(counted)
     estimate = source["estimate"]
-    assert estimate["rows"] == sum(rows.values())
+    assert estimate["rows"] == sum(counted.values())
     assert estimate["bytes"] == pytest.approx(whole_load(patient), rel=0.1)
     assert 0 < estimate["sampled_bytes"] < estimate["bytes"] / 5
     assert 0 < estimate["seconds_at_least"] <= estimate["seconds_at_most"]
@@ -170,7 +182,7 @@ def whole_load(patient: Patient) -> int:
     """Bytes of all records, read page by page with nothing of the examination's code."""
     total = 0
     with OnecClient(Connection(patient.root + PUBLICATION, LOGIN, PASSWORD)) as client:
-        for name in sets_of_ut11():
+        for name in countable_sets(patient.server.base):
             for skip in range(0, len(patient.server.base.sets[name].rows), 2000):
                 total += len(client.collection(name, {"$top": "2000", "$skip": str(skip), "$orderby": "Ref_Key"}))
     return total
@@ -190,7 +202,7 @@ def test_the_table_speaks_the_settings_language(
     get_settings.cache_clear()
     result = patient.run()
     assert result.exit_code == 0, result.output
-    for word in [*words, *sets_of_ut11()]:
+    for word in [*words, *mapped()]:
         assert word in result.stdout
     assert PASSWORD not in result.output
 
@@ -218,29 +230,64 @@ def test_another_clock_is_a_note(patient: Patient, monkeypatch: pytest.MonkeyPat
 
 
 def test_half_of_the_objects_unpublished(patient: Patient) -> None:
-    hidden = sets_of_ut11()[::2]
+    hidden = list(mapped())[::2]
+    required = set(required_sets())
     patient.server.quirks = Quirks(unpublished=hidden)
     cause, text = patient.only_problem()
     assert cause == "not_published"
     for name in hidden:
-        assert (name in text) == (name not in EVERYTHING_OPTIONAL)
+        assert (name in text) == (name in required)
     assert "Состав" in text
     assert "polka mapping init --source onec_main" in text
     _, source = patient.examine()
-    assert {entity["source_set"] for entity in source["entities"] if not entity["published"]} == set(hidden)
+    absent = {entity["source_set"] for entity in source["entities"] if not entity["published"]}
+    assert absent == set(hidden) | (set(mapped()) - set(patient.server.base.sets))
     assert not set(hidden) & {name for name in patient.server.requests if patient.server.requests[name]}
     shown = patient.run().stdout
     assert "Пока загружать нельзя." in shown
 
 
-def test_an_optional_object_may_be_absent(patient: Patient) -> None:
-    patient.server.quirks = Quirks(unpublished=sorted(EVERYTHING_OPTIONAL))
+def test_an_optional_object_may_be_absent_and_it_is_said_what_stands_in(patient: Patient) -> None:
+    optional = sorted(set(mapped()) - set(required_sets()))
+    patient.server.quirks = Quirks(unpublished=optional)
     code, source = patient.examine()
     assert code == 0
     (note,) = [item for item in source["advice"] if item["cause"] == "not_published_optional"]
     assert note["level"] == "note"
-    for name in EVERYTHING_OPTIONAL:
-        assert name in note["text"]
+    lines = dict(line.split(": ", 1) for line in note["text"].splitlines()[1:])
+    assert lines.keys() == set(optional)
+    assert lines["AccumulationRegister_ВыручкаИСебестоимостьПродаж"] == (
+        "выручка берётся из документов отгрузки и возврата, себестоимость неизвестна"
+    )
+    assert all(lines.values())
+    absent = [entity for entity in source["entities"] if not entity["published"]]
+    assert all(entity["without"].keys() == {"ru", "en"} and entity["rows"] is None for entity in absent)
+
+
+def test_a_set_that_stands_in_for_another_is_examined_in_its_place(
+    patient: Patient, shelf: Path, tmp_path: Path
+) -> None:
+    mapping = yaml.safe_load((shelf / "ut11.yml").read_text(encoding="utf-8"))
+    mapping["entities"]["order"] |= {"set": "Document_СчетНаОплату", "instead": ["Document_ЗаказКлиента"]}
+    (shelf / "invoices.yml").write_text(yaml.safe_dump(mapping, allow_unicode=True), encoding="utf-8")
+    line = "sources:\n  - {id: onec_main, kind: onec, connection: onec_main, mapping: invoices}\n"
+    (tmp_path / "sources.yml").write_text(line, encoding="utf-8")
+    code, source = patient.examine()
+    assert code == 0
+    (order,) = [entity for entity in source["entities"] if entity["entity"] == "order"]
+    assert (order["source_set"], order["stands_in_for"]) == ("Document_ЗаказКлиента", "Document_СчетНаОплату")
+    assert order["rows"] == len(patient.server.base.sets["Document_ЗаказКлиента"].rows)
+    (note,) = [item for item in source["advice"] if item["cause"] == "stands_in"]
+    assert "вместо него читается Document_ЗаказКлиента" in note["text"]
+
+
+def test_another_name_of_a_field_will_do(patient: Patient) -> None:
+    without(patient.server.base, "Catalog_Контрагенты", ЮрФизЛицо="ЮридическоеФизическоеЛицо")
+    assert patient.examine()[0] == 0
+    without(patient.server.base, "Catalog_Контрагенты", "ЮридическоеФизическоеЛицо")
+    cause, text = patient.only_problem()
+    assert cause == "fields_missing"
+    assert "ЮрФизЛицо" in text
 
 
 def test_an_empty_composition(patient: Patient) -> None:
@@ -260,10 +307,11 @@ def test_no_rights_and_some_rights(patient: Patient) -> None:
     rights = {entity["source_set"]: entity["rights"] for entity in source["entities"]}
     assert rights.pop("Document_ЗаказКлиента") == "none"
     assert rights.pop("Catalog_Контрагенты") == "part"
-    assert set(rights.values()) == {"all"}
+    assert {rights[name] for name in countable_sets(patient.server.base) if name in rights} == {"all"}
     (note,) = [item for item in source["advice"] if item["cause"] == "partial_rights"]
     assert "Catalog_Контрагенты" in note["text"]
-    assert source["estimate"]["unknown"] == ["order"]
+    assert "order" in source["estimate"]["unknown"]
+    assert not {"partner", "legal_entity", "shipment"} & set(source["estimate"]["unknown"])
 
 
 def without(base: Base, set_name: str, *fields: str, **renamed: str) -> None:
@@ -283,8 +331,9 @@ def test_fields_missing_required_and_optional(patient: Patient) -> None:
     assert "ОсновнойМенеджер_Key" in text
     assert "Полка_Канал" not in text
     _, source = patient.examine()
-    (note,) = [item for item in source["advice"] if item["cause"] == "fields_optional"]
-    assert "Полка_Канал" in note["text"]
+    notes = [item["text"] for item in source["advice"] if item["cause"] == "fields_optional"]
+    (note,) = [text for text in notes if text.startswith("Catalog_Партнеры: ")]
+    assert "Полка_Канал" in note
 
 
 def test_a_field_of_another_type(patient: Patient) -> None:
@@ -305,7 +354,9 @@ def test_one_object_that_cannot_be_read_does_not_hide_the_others(patient: Patien
     assert cause == "too_large"
     assert text.startswith("Document_ЗаказКлиента: ")
     _, source = patient.examine()
-    assert sum(entity["sample"] is not None for entity in source["entities"]) == len(sets_of_ut11()) - 1
+    sampled = {entity["source_set"] for entity in source["entities"] if entity["sample"] is not None}
+    assert sampled >= set(required_sets()) - {"Document_ЗаказКлиента"}
+    assert "Document_ЗаказКлиента" not in sampled
 
 
 # --- the way to the base --------------------------------------------------------------------------------------
@@ -553,11 +604,11 @@ def test_a_recorded_base_has_what_the_mapping_names(shared_dir: Path) -> None:
     base = Published(clock.now(), parse(recorded.read_bytes()))
     entities = spec.load_entities("onec")
     there = {
-        name: gaps(base, mapping, entities[name])
+        name: gaps(base, found, entities[name])
         for name, mapping in spec.load_configuration("onec", "ut11").entities.items()
-        if base.has(mapping.source_set)
+        if (found := chosen(base, mapping)) is not None
     }
-    assert set(there) == {"legal_entity", "product", "order", "shipment"}
+    assert set(there) == {"legal_entity", "product", "order", "shipment", "stock", "revenue"}
     assert [gap for found in there.values() for gap in found if not gap.optional] == []
     assert "Document_ЗаказКлиента" in base.sets()
     assert "AccumulationRegister_ТоварыНаСкладах" in base.sets()
@@ -574,7 +625,7 @@ def propose(*arguments: str) -> Result:
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the extractors' descriptions, so that a proposed mapping can be put beside the shipped one."""
-    for name in ("onec/entities.yml", "mappings/onec/ut11.yml"):
+    for name in ("onec/entities.yml", *(f"mappings/onec/{name}.yml" for name in ("ut11", "unf", "bp30"))):
         target = tmp_path / "extractors" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text((spec.EXTRACTORS / name).read_text(encoding="utf-8"), encoding="utf-8")
@@ -615,7 +666,7 @@ def test_a_base_that_differs_gets_hints_and_passes_its_own_doctor(
     text = (shelf / "my_base.yml").read_text(encoding="utf-8")
     lines = {line.split(":")[0].strip(): line for line in text.splitlines() if "LOOK:" in line and line[:1] != "#"}
     assert lines["is_client"].endswith("# LOOK: not in this base")
-    assert lines["set"].endswith("# LOOK: not published; similar: Catalog_МаркиТоваров")
+    assert "set: Catalog_Марки  # LOOK: not published; similar: Catalog_МаркиТоваров" in text
     manager = next(line for line in text.splitlines() if "ОсновнойМенеджер_Key" in line)
     assert "{source: ОсновнойМенеджер_Key, optional: true}" in manager
     assert "similar: Менеджер_Key" in manager

@@ -51,7 +51,9 @@ class Settings(BaseSettings):
     )
     onec_page_target_bytes: int = 32_000_000
     onec_prefetch: int = Field(4, ge=1, le=16)
+    bitrix24_parallel: int = Field(6, ge=1, le=20, description="Requests to a portal at once while a list is read")
     request_timeout_seconds: float = 600.0
+    file_settle_seconds: int = Field(60, ge=0, description="How long a file of a watched folder must lie unchanged")
 
 
 @lru_cache(maxsize=1)

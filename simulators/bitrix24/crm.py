@@ -192,7 +192,7 @@ class Crm:
             "ENTITY_TYPE_ID": str(kind.number),
             "ENTITY_ID": str(item_id),
             "DATE_CREATE": moment,
-            "DATE_MODIFY": None,
+            "DATE_MODIFY": "",  # as the real portal: filled in by the first change
             **fields,
         }
         row["ID"] = str(self.requisites.add(row))

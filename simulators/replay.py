@@ -27,10 +27,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from simulators.onec.base import Base, EntitySet, Fragments, LineLayout, Row, fragment, number_text, simple_set
+from simulators.onec.base import Base, EntitySet, Fragments, LineLayout, Row, fragment, number_text, simple_set, version
 from simulators.onec.ut11 import UT11
 from simulators.world.build import Manager
-from simulators.world.onec import version
 
 DocumentClass = Literal["shipment", "return", "stock_write_off", "debt_adjustment"]
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")

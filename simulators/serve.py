@@ -22,6 +22,7 @@ from simulators.bitrix24 import build_app as build_bitrix24
 from simulators.mail import MailSink, smtp_protocol
 from simulators.onec.base import Base
 from simulators.onec.connections import TrackedProtocol
+from simulators.onec.exchange import ExchangePlan
 from simulators.onec.faults import FaultPlan
 from simulators.onec.server import PUBLICATION, OnecServer, Quirks
 from simulators.world.build import Manager, World
@@ -61,7 +62,7 @@ class SeededDay:
     def __init__(self, options: Options, day: date) -> None:
         self._folder = options.state_dir
         self.world = World(options.seed, self._anchor(options, day))
-        self.base = Base([])
+        self.base = Base([], plan=ExchangePlan())
         self.move(day)
 
     def _anchor(self, options: Options, day: date) -> date:
@@ -80,8 +81,7 @@ class SeededDay:
 
     def move(self, day: date) -> dict[str, Any]:
         """Serve the morning of `day` and write its manifest."""
-        self.base.sets = base_on(self.world, day).sets
-        self.base.touch()
+        self.base.become(base_on(self.world, day))
         truths = manifest(self.world, day)
         write_json(self._folder / "manifest.json", truths)
         return {"as_of": truths["as_of"], "planted": len(truths["planted"])}

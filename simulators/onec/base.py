@@ -286,7 +286,8 @@ def simple_set(schema: SetSchema, records: Iterable[Mapping[str, Any]]) -> Entit
     """A small set from plain dicts: field name -> Python value, table name -> list of dicts."""
     layouts = [_simple_layout(table) for table in schema.tables]
     result = EntitySet(schema, tuple(f.name for f in schema.fields), lines=layouts)
-    result.replace_rows([_simple_row(schema, record) for record in records])
+    rows = (_simple_row(schema, record) for record in records)
+    result.replace_rows(list(rows) if isinstance(records, Sequence) else rows)
     return result
 
 
@@ -401,8 +402,8 @@ class Base:
             self.plan.register(set_name, key)
 
     def become(self, other: Base) -> None:
-        """Take over another state of the same base; the exchange plan learns what differs."""
-        if self.plan is not None:
+        """Take over another state of the same base. The exchange plan learns what differs, once somebody uses it."""
+        if self.plan is not None and any(node.sent for node in self.plan.nodes.values()):
             for change in _differences(self, other):
                 self.plan.register(*change)
         self.sets = other.sets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 from simulators.onec.base import EntitySet, Fragments, LineLayout, Row, fragment, simple_set
@@ -260,7 +261,7 @@ def _parse_arguments(text: str, known: Sequence[str]) -> dict[str, str]:
     marks = [m for m in _ARGUMENT.finditer(text) if _outside(text, m.start())]
     if text.strip() and (not marks or text[: marks[0].start()].strip()):
         raise ODataFailure(400, 2, "Неверный формат параметров функции")
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip_longest(marks, marks[1:]):
         if mark["name"] not in known:
             raise ODataFailure(400, 6, f"Параметр '{mark['name']}' не найден")
         value = text[mark.end() : following.start() if following else len(text)].strip()

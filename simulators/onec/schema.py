@@ -1,6 +1,6 @@
 """Entity sets and registers: their fields and types. Each configuration has a module with its names beside this one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 # ref: one type, guid. composite: guid beside a field of kind `type`. fixed: a string padded with spaces.
@@ -217,6 +217,11 @@ def catalog(name: str, text: str, *tables: Table) -> SetSchema:
     """A catalog with its standard fields and the given ones."""
     fields = (*_REF, Field("Description", "string"), *parse_fields(text), *_PREDEFINED)
     return SetSchema(f"Catalog_{name}", fields, tables)
+
+
+def characteristic_types(name: str, text: str) -> SetSchema:
+    """A chart of characteristic types: a catalog whose items have types of values."""
+    return replace(catalog(name, text), name=f"ChartOfCharacteristicTypes_{name}")
 
 
 def document(name: str, text: str, *tables: Table) -> SetSchema:

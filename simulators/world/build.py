@@ -6,13 +6,17 @@ import hashlib
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
-from functools import cache
+from functools import cache, cached_property
 from random import Random
+from typing import TYPE_CHECKING
 
 from simulators.world import names, people
 from simulators.world.cast import CAST, LATER_STOPS, later_stop
 from simulators.world.plan import Occasion, OutletPlan, Planner, Size
 from simulators.world.workdays import DAY, add_working, next_working
+
+if TYPE_CHECKING:
+    from simulators.world.ledger import Ledger
 
 FORMATS = (  # format, channel, share of 300 outlets, positions in the habitual basket
     ("палатка", "Традиционная розница", 40, (3, 5)),
@@ -174,6 +178,13 @@ class World:
         self.shipments: list[Shipment] = []
         self.returns: list[Return] = []
         self._write_documents()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Money and goods behind the orders, worked out when somebody asks."""
+        from simulators.world.ledger import Ledger  # it is written in terms of this module
+
+        return Ledger(self)
 
     def guid(self, kind: str, *parts: object) -> str:
         """A stable identifier of the seed's world."""
@@ -420,7 +431,7 @@ class World:
 
     def _line(self, product: int, quantity: int, level: int, discount_percent: int) -> Line:
         found = self.products[product]
-        return _line(product, quantity, _raised(found.price, level), discount_percent, found.vat_percent)
+        return priced_line(product, quantity, price_at(found.price, level), discount_percent, found.vat_percent)
 
     def _with_cancelled_lines(self, outlet: Outlet, lines: list[Line], day: date) -> list[Line]:
         """Now and then we cannot deliver a line, or the client takes one back. Neither changes what it wanted to buy:
@@ -446,7 +457,7 @@ class World:
             if short > 0:
                 lines = [*lines[:at], self._part_of(lines[at], short), *lines[at + 1 :]]
         if rng.random() < 0.03:
-            lines = [*lines, _line(len(self.products) - 2, 1, self.products[-2].price, 0, 22)]
+            lines = [*lines, priced_line(len(self.products) - 2, 1, self.products[-2].price, 0, 22)]
         if not lines:
             return
         day = max(order.requested_on, next_working(order.known_from.date() + DAY))
@@ -474,7 +485,7 @@ class World:
 
     def _part_of(self, line: Line, quantity: int) -> Line:
         vat_percent = self.products[line.product].vat_percent
-        return _line(line.product, quantity, line.price, line.discount_percent, vat_percent)
+        return priced_line(line.product, quantity, line.price, line.discount_percent, vat_percent)
 
     def habitual_amount(self, outlet: Outlet) -> int:
         """Kopecks of the outlet's habitual basket at the prices of its last orders."""
@@ -482,7 +493,8 @@ class World:
         return sum(line.amount for line in self.lines(outlet, "base", day))
 
 
-def _line(product: int, quantity: int, price: int, discount_percent: int, vat_percent: int) -> Line:
+def priced_line(product: int, quantity: int, price: int, discount_percent: int, vat_percent: int) -> Line:
+    """A line of `quantity` units at a price with VAT, discount taken off, rounded to kopecks."""
     whole = price * quantity
     discount = (whole * discount_percent + 50) // 100
     amount = whole - discount
@@ -509,7 +521,8 @@ def _half_years(start: date, day: date) -> int:
 
 
 @cache
-def _raised(price: int, times: int) -> int:
+def price_at(price: int, times: int) -> int:
+    """A list price after it has risen so many times."""
     for _ in range(max(times, 0)):
         price = round(price * 1.04 / 10) * 10
     return price

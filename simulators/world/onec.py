@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from random import Random
 from typing import Any
 
-from simulators.onec.base import Base, EntitySet, Fragments, LineLayout, Row, fragment, simple_set
+from simulators.onec.base import Base, EntitySet, Fragments, LineLayout, Row, fragment, simple_set, version
+from simulators.onec.exchange import ExchangePlan
 from simulators.onec.schema import EMPTY_GUID
 from simulators.onec.ut11 import UT11
 from simulators.world import names
 from simulators.world.build import Client, Line, Order, Outlet, Return, Shipment, World, morning
+from simulators.world.onec_ledger import LedgerPublisher
+from simulators.world.onec_text import kopecks, roubles, stamp
 from simulators.world.people import company_inn, phone_digits
 from simulators.world.workdays import DAY
 
@@ -37,28 +39,23 @@ _SHIPMENT_TYPE = '"StandardODATA.Document_РеализацияТоваровУс
 
 def base_on(world: World, day: date) -> Base:
     """The published sets as they stand at six in the morning of `day`."""
-    return _Publisher(world, morning(day)).base()
+    return Publisher(world, morning(day)).base()
 
 
-def stamp(moment: datetime | date) -> str:
-    """1C's local time without a zone."""
-    if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time())
-    return moment.isoformat(timespec="seconds")
+class Publisher:
+    """The sets of УТ 11 on one morning."""
 
-
-def version(number: int) -> str:
-    """DataVersion: eight bytes in base64 that change with every write."""
-    return base64.b64encode(number.to_bytes(8, "big")).decode()
-
-
-class _Publisher:
     def __init__(self, world: World, moment: datetime) -> None:
         self.world = world
         self.moment = moment
         guid = world.guid
         self.currency = guid("currency", 643)
-        self.price_type = guid("price type", 1)
+        self.price_types = {
+            "Оптовая": guid("price type", 1),
+            "Сетевая": guid("price type", 2),
+            "Закупочная": guid("price type", 3),
+        }
+        self.price_type = self.price_types["Оптовая"]
         self.units = {"шт": guid("unit", "шт"), "кг": guid("unit", "кг")}
         self.vat = {10: guid("vat", 10), 22: guid("vat", 22)}
         self.warehouses = [[guid("warehouse", b, n) for n in range(2)] for b in range(len(world.organisations))]
@@ -66,6 +63,7 @@ class _Publisher:
         self.reasons = {name: guid("reason", name) for name in names.CANCELLED_BY_US + names.CANCELLED_BY_CLIENT}
         self._goods: dict[Line, Fragments] = {}
         self._branch = {client.key: client.branch for client in world.clients}
+        self._ledger = LedgerPublisher(self)
 
     def base(self) -> Base:
         orders = [o for o in self.world.orders if o.known_from <= self.moment]
@@ -81,11 +79,12 @@ class _Publisher:
             self._order_set(orders),
             self._shipment_set(shipments),
             self._return_set(returns),
+            *self._ledger.sets(),
         ]
         filled = {s.name for s in sets}
         # Kinds of documents this distributor has none of are published all the same.
         sets += [simple_set(schema, []) for name, schema in _SCHEMAS.items() if name not in filled]
-        return Base(sets)
+        return Base(sets, self._ledger.registers(), ExchangePlan())
 
     def _set(self, name: str, records: Sequence[Mapping[str, Any]]) -> EntitySet:
         full = [{"DataVersion": version(n), **record} for n, record in enumerate(records, start=1)]
@@ -121,12 +120,25 @@ class _Publisher:
         brands = [{"Ref_Key": guid("brand", brand), "Description": brand} for brand in names.ASSORTMENT]
         reasons = [{"Ref_Key": key, "Description": name} for name, key in self.reasons.items()]
         units = [
-            {"Ref_Key": key, "Code": code, "Description": name, "Числитель": 1, "Знаменатель": 1}
+            {
+                "Ref_Key": key,
+                "Code": code,
+                "Description": name,
+                "Числитель": 1,
+                "Знаменатель": 1,
+                "ТипУпаковки": "ЕдиницаИзмерения",
+            }
             for (name, key), code in zip(self.units.items(), ("796", "166"), strict=True)
         ]
         rates = [{"Ref_Key": key, "Description": f"{percent}%", "Ставка": percent} for percent, key in self.vat.items()]
         warehouses = [
-            {"Ref_Key": key, "Description": f"{kind}, {names.ORGANISATIONS[branch][3]}", "ТипСклада": "ОптовыйСклад"}
+            {
+                "Ref_Key": key,
+                "Description": f"{kind}, {names.ORGANISATIONS[branch][3]}",
+                "ТипСклада": "ОптовыйСклад",
+                "БизнесРегион_Key": guid("region", names.REGIONS[branch][0]),
+                "Подразделение_Key": self.departments[branch],
+            }
             for branch, keys in enumerate(self.warehouses)
             for key, kind in zip(keys, ("Основной склад", "Холодильный склад"), strict=True)
         ]
@@ -150,7 +162,24 @@ class _Publisher:
             self._set("Catalog_ВидыКонтактнойИнформации", contact_kinds),
             self._set("Catalog_Валюты", [{"Ref_Key": self.currency, "Code": "643", "Description": "RUB"}]),
             self._set(
-                "Catalog_ВидыЦен", [{"Ref_Key": self.price_type, "Description": "Оптовая", "ЦенаВключаетНДС": True}]
+                "Catalog_ВидыЦен",
+                [
+                    {
+                        "Ref_Key": key,
+                        "Description": name,
+                        "ЦенаВключаетНДС": name != "Закупочная",
+                        "ВалютаЦены_Key": self.currency,
+                        "Статус": "Действует",
+                    }
+                    for name, key in self.price_types.items()
+                ],
+            ),
+            self._set(
+                "Catalog_ВидыНоменклатуры",
+                [
+                    {"Ref_Key": guid("product kind", kind), "Description": kind, "ТипНоменклатуры": kind}
+                    for kind in sorted({p.kind for p in self.world.products})
+                ],
             ),
         ]
 
@@ -210,6 +239,7 @@ class _Publisher:
                     "Марка_Key": guid("brand", p.brand) if p.brand else EMPTY_GUID,
                     "ЕдиницаИзмерения_Key": self.units[p.unit],
                     "ТипНоменклатуры": p.kind,
+                    "ВидНоменклатуры_Key": guid("product kind", p.kind),
                     "СтавкаНДС_Key": self.vat[p.vat_percent],
                     "ВесИспользовать": heavy,
                     "ВесЧислитель": 1 if heavy else 0,
@@ -291,6 +321,7 @@ class _Publisher:
         records = []
         for number, outlet in enumerate(self.world.outlets, start=1):
             client, plan = outlet.client, outlet.plan
+            terms = self.world.ledger.terms[client.key]
             signed = plan.agreed.valid_from if plan.agreed else client.registered_on
             common = {
                 "Партнер_Key": outlet.key,
@@ -300,6 +331,12 @@ class _Publisher:
                 "ВидЦен_Key": self.price_type,
                 "Валюта_Key": self.currency,
                 "Согласован": True,
+                "ПорядокРасчетов": terms.settlement,
+                "ГрафикОплаты_Key": self.world.guid("schedule", terms.deferral_days),
+                "СегментПартнеров_Key": self.world.guid("segment", outlet.channel),
+                "Полка_ПроцентСкидки": client.discount_percent,
+                "Полка_ОтсрочкаДней": terms.deferral_days,
+                "Полка_КредитныйЛимит": kopecks(terms.credit_limit),
             }
             record = {
                 **common,
@@ -367,6 +404,9 @@ class _Publisher:
             f'"{self.warehouses[branch][order.warehouse]}"',
             f'"{self.departments[branch]}"',
             fragment("string", outlet.address),
+            self._ledger.contract_key(outlet),
+            self._ledger.object_key(order),
+            f'"{self.world.ledger.terms[outlet.client.key].settlement}"',
         )
 
     _TRADE_FIELDS = (
@@ -378,6 +418,9 @@ class _Publisher:
         "Склад_Key",
         "Подразделение_Key",
         "АдресДоставки",
+        "Договор_Key",
+        "ОбъектРасчетов_Key",
+        "ПорядокРасчетов",
     )
 
     def _constants(self, operation: str) -> dict[str, str]:
@@ -389,7 +432,6 @@ class _Publisher:
             "ХозяйственнаяОперация": f'"{operation}"',
             "НалогообложениеНДС": '"ПродажаОблагаетсяНДС"',
             "ФормаОплаты": '"Безналичная"',
-            "ПорядокРасчетов": '"ПоЗаказам"',
         }
 
     def _order_set(self, orders: Sequence[Order]) -> EntitySet:
@@ -468,6 +510,7 @@ class _Publisher:
             *self._TRADE_FIELDS,
             "СуммаДокумента",
             "ЗаказКлиента",
+            "СуммаВзаиморасчетов",
         )
         constants = {
             **self._constants("РеализацияКлиенту"),
@@ -477,22 +520,37 @@ class _Publisher:
             "ЗаказКлиента_Type": _ORDER_TYPE,
             "ВалютаВзаиморасчетов_Key": f'"{self.currency}"',
         }
-        result = EntitySet(schema, varying, constants, [layout])
+        stages = LineLayout(
+            schema.tables[1],
+            ("ДатаПлатежа", "СуммаПлатежа", "Сдвиг"),
+            {"Заказ": "ЗаказКлиента", "Заказ_Type": "ЗаказКлиента_Type", "ОбъектРасчетов_Key": "ОбъектРасчетов_Key"},
+            constants={
+                "ВариантОплаты": '"КредитПослеОтгрузки"',
+                "ВариантОтсчета": '"ОтДатыОтгрузки"',
+                "ПроцентПлатежа": "100",
+            },
+        )
+        result = EntitySet(schema, varying, constants, [layout, stages])
         result.replace_rows(self._shipment_rows(shipments))
         return result
 
     def _shipment_rows(self, shipments: Sequence[Shipment]) -> Iterator[Row]:
+        ledger = self.world.ledger
         for shipment in shipments:
+            amount = roubles(sum(line.amount for line in shipment.lines))
+            terms = ledger.terms[shipment.order.outlet.client.key]
+            stage = (f'"{stamp(ledger.due_on(shipment))}"', amount, f'"{terms.deferral_days}"')
             values = (
                 f'"{shipment.key}"',
                 f'"{version(shipment.ordinal)}"',
                 f'"{shipment.number:<14}"',
                 f'"{stamp(shipment.at)}"',
                 *self._trade(shipment.order),
-                roubles(sum(line.amount for line in shipment.lines)),
+                amount,
                 f'"{shipment.order.key}"',
+                amount,
             )
-            yield Row(values, ([self._goods_fragments(line) for line in shipment.lines],))
+            yield Row(values, ([self._goods_fragments(line) for line in shipment.lines], [stage]))
 
     def _return_set(self, returns: Sequence[Return]) -> EntitySet:
         schema = _SCHEMAS["Document_ВозвратТоваровОтКлиента"]
@@ -534,12 +592,3 @@ class _Publisher:
 
 
 _CONTACT_KINDS = {"Адрес": "Адрес доставки", "Телефон": "Телефон", "АдресЭлектроннойПочты": "Адрес электронной почты"}
-
-
-def roubles(kopecks: int) -> str:
-    """Exact roubles without trailing zeros: 7290 -> `72.9`."""
-    whole, rest = divmod(abs(kopecks), 100)
-    sign = "-" if kopecks < 0 else ""
-    if not rest:
-        return f"{sign}{whole}"
-    return f"{sign}{whole}.{rest // 10}" if rest % 10 == 0 else f"{sign}{whole}.{rest:02d}"

@@ -47,6 +47,14 @@ class Feed(Protocol):
         """These records as they are now; those that are gone come as `deleted` or `merged`."""
 
 
+@runtime_checkable
+class Covering(Protocol):
+    """A feed that knows by itself until when it has told everything; of others it is the moment when reading began."""
+
+    def covered_until(self) -> datetime | None:
+        """None: it cannot say, coverage stays where it is."""
+
+
 def page(records: Iterable[bytes | memoryview]) -> bytes:
     """The body of a batch around records as the source sent them (JSON objects)."""
     return b'{"value":[' + b",".join(records) + b"]}"

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from extractors.core.errors import ReadError
-from extractors.core.feed import Batch, Feed
+from extractors.core.feed import Batch, Covering, Feed
 from extractors.core.kinds import PageCodec, Window
 from extractors.core.outcome import LoadOutcome, add, note_failure, outcome
 from extractors.core.spec import Entity
@@ -73,13 +73,14 @@ class FeedLoad:
             self._landing.refresh_statistics(self._counters.rows_inserted + self._counters.rows_changed)
             moves = mode == "cursor"
             position = self._feed.position() if there and moves else None
+            covered = self._covered_until(started) if there else started
             finish_run(
                 self._conn,
                 self._load_id,
                 self._counters,
                 finished_at=clock.now(),
                 cursor=min(position, started) if position else None,
-                covered_until=started if moves else None,
+                covered_until=covered if moves else None,
             )
             if there and moves:
                 self._feed.committed()
@@ -92,10 +93,16 @@ class FeedLoad:
             self._spec.name,
             shown,
             span,
-            started if moves else None,
+            covered if moves else None,
             self._counters,
             published=there,
         )
+
+    def _covered_until(self, started: datetime) -> datetime | None:
+        if not isinstance(self._feed, Covering):
+            return started
+        covered = self._feed.covered_until()
+        return min(covered, started) if covered else None
 
     def _read(self, span: Window) -> None:
         seen: set[str] = set()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from polka.commands.replay import DATABASE
+from tests.e2e.retail_clients import compare_clients
 from warehouse.db import connect
 from warehouse.embedded import EmbeddedServer
 from warehouse.settings import PROJECT_ROOT
@@ -51,18 +53,27 @@ def test_the_replay_accounts_for_every_line_to_the_cent_and_again(lines: pd.Data
                 command, env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=880
             )
             assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        compare(lines, server.ensure_database(DATABASE))
+        url = server.ensure_database(DATABASE)
+        compare(lines, url)
+        dated = lines.assign(customer=lines["CustomerID"], day=pd.to_datetime(lines["InvoiceDate"]).dt.date)
+        sale, returned = classes(lines)
+        compare_clients(dated[sale], dated[returned], url, as_of=max(dated["day"]) + timedelta(days=1))
     finally:
         server.remove()
 
 
-def compare(lines: pd.DataFrame, url: str) -> None:
+def classes(lines: pd.DataFrame) -> tuple["pd.Series[bool]", "pd.Series[bool]"]:
+    """Which lines are sales and which are returns of goods."""
     cancelled = lines["InvoiceNo"].str.startswith("C")
     adjustment = lines["InvoiceNo"].str.startswith("A")
     goods = ~lines["StockCode"].str.match(NO_GOODS)
     priced = lines["amount"].map(lambda amount: amount != 0)
     sale = ~cancelled & ~adjustment & goods & (lines["quantity"] > 0) & priced
-    returned = cancelled & goods
+    return sale, cancelled & goods
+
+
+def compare(lines: pd.DataFrame, url: str) -> None:
+    sale, returned = classes(lines)
     with connect(url) as conn:
         by_class = {
             (mart, line_class): (count, amount)

@@ -92,7 +92,7 @@ weeks as (
     group by instance, client_id, cast(date_trunc('week', day) as date)
 ),
 
--- Whole weeks of the window, from the client's first whole week on; a week without a purchase is a week of zero.
+-- Whole weeks of the window, from the week of the client's first purchase on; a week without one is a week of zero.
 week_windows as (
     select
         instance,
@@ -100,7 +100,7 @@ week_windows as (
         month_start,
         counted_to,
         greatest(
-            cast(date_trunc('week', counted_from + 6) as date), cast(date_trunc('week', first_purchase_on + 6) as date)
+            cast(date_trunc('week', counted_from + 6) as date), cast(date_trunc('week', first_purchase_on) as date)
         ) as weeks_from,
         cast(date_trunc('week', counted_to + 1) as date) as weeks_to
     from client_months

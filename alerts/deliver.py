@@ -97,7 +97,7 @@ def deliver(
     refuse_other_days(as_of)
     settings = get_settings()
     renderer = Renderer(settings.language, settings.time_zone)
-    channels = open_channels(connections, settings, renderer)
+    channels = open_channels(connections, settings, renderer, lambda: connect(database_url, autocommit=True))
     outcome = DeliveryOutcome()
     try:
         with connect(database_url) as conn:

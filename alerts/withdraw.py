@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from alerts.channels.base import ChannelDown
-from alerts.channels.bitrix24 import Bitrix24Channel
+from alerts.channels.base import ChannelDown, TaskChannel
 from alerts.channels.registry import open_channels
 from alerts.freeze import refuse_other_days
 from alerts.render import Renderer
 from clients.connection import Connection as Address
-from clients.errors import ClientError, Unknown
+from clients.errors import ClientError
 from warehouse.db import Connection, connect
 from warehouse.settings import get_settings
 
@@ -51,11 +50,11 @@ def withdraw_answered(
     refuse_other_days(as_of)
     settings = get_settings()
     renderer = Renderer(settings.language, settings.time_zone)
-    channel = (
-        open_channels(connections, settings, renderer).get("bitrix24") if "bitrix24" in settings.channels else None
-    )
+    opened = open_channels(connections, settings, renderer, lambda: connect(database_url, autocommit=True))
+    channels = {name: channel for name, channel in opened.items() if isinstance(channel, TaskChannel)}
+    down: set[str] = set()
     with connect(database_url) as conn:
-        answered = _answered(conn, as_of)
+        answered = _answered(conn, as_of, list(channels))
         conn.commit()
         if rehearsal:
             return len(answered)
@@ -70,21 +69,21 @@ def withdraw_answered(
             )
             if row.state != "sent":
                 withdrawn += _mark(conn, row, text)
-            elif isinstance(channel, Bitrix24Channel) and row.channel == channel.name and row.external_id:
+            elif row.channel in channels and row.channel not in down:
                 try:
-                    withdrawn += _close_task(conn, channel, row, text)
-                except ChannelDown as down:
-                    log.warning("tasks are not withdrawn now: %s", down)
-                    break
+                    withdrawn += _close_task(conn, channels[row.channel], row, text)
+                except ChannelDown as error:
+                    log.warning("tasks of %s are not withdrawn now: %s", row.channel, error)
+                    down.add(row.channel)
                 except ClientError as error:
                     log.warning("task %s is not withdrawn now: %s", row.external_id, error)
-        if channel is not None:
+        for channel in opened.values():
             channel.close()
     log.info("%s rows withdrawn of %s answered", withdrawn, len(answered))
     return withdrawn
 
 
-def _close_task(conn: Connection, channel: Bitrix24Channel, row: _Answered, text: str) -> int:
+def _close_task(conn: Connection, channel: TaskChannel, row: _Answered, text: str) -> int:
     """Comment, close, record. The comment is recorded before it is made: better none than two."""
     assert row.external_id is not None  # noqa: S101
     if not row.commented:
@@ -95,11 +94,7 @@ def _close_task(conn: Connection, channel: Bitrix24Channel, row: _Answered, text
             [text, row.followup_id, row.channel],
         )
         conn.commit()
-        try:
-            channel.comment(row.external_id, text)
-        except Unknown as error:
-            log.warning("the comment may be missing: %s", error)
-    channel.complete(row.external_id)
+    channel.finish(row.external_id, None if row.commented else text)
     return _mark(conn, row, text)
 
 
@@ -115,7 +110,7 @@ def _mark(conn: Connection, row: _Answered, text: str) -> int:
     return changed
 
 
-def _answered(conn: Connection, as_of: date) -> list[_Answered]:
+def _answered(conn: Connection, as_of: date, task_channels: list[str]) -> list[_Answered]:
     """Open rows of the last days whose every affected outlet has an occasion after its last known one."""
     rows = conn.execute(
         """
@@ -129,7 +124,7 @@ def _answered(conn: Connection, as_of: date) -> list[_Answered]:
             where l.as_of between %s and %s and not l.needs_attention
               and (
                   l.state in ('planned', 'held')
-                  or (l.state = 'sent' and l.external_id is not null and l.channel = 'bitrix24')
+                  or (l.state = 'sent' and l.external_id is not null and l.channel = any(%s))
               )
         ),
         answers as (
@@ -156,6 +151,6 @@ def _answered(conn: Connection, as_of: date) -> list[_Answered]:
         having bool_and(ordered_on is not null)
         order by followup_id, channel
         """,
-        [as_of - timedelta(days=WATCHED_DAYS), as_of],
+        [as_of - timedelta(days=WATCHED_DAYS), as_of, task_channels],
     ).fetchall()
     return [_Answered(*row) for row in rows]

@@ -248,7 +248,11 @@ def settle(as_of: str, outcomes: list[dict[str, Any]], names: list[str]) -> dict
 
 def _channel_connections() -> dict[str, Connection]:
     settings = get_settings()
-    ids = {"bitrix24": settings.bitrix24_connection, "email": settings.email_connection}
+    ids = {
+        "amocrm": settings.amocrm_connection,
+        "bitrix24": settings.bitrix24_connection,
+        "email": settings.email_connection,
+    }
     found = {channel: connection(ids[channel]) for channel in settings.channels}
     if settings.send and settings.business_date not in (None, clock.company_time(settings).date()):
         for channel, target in found.items():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from alerts.contacts import Manager
 from alerts.followups import FollowUp
@@ -87,3 +87,19 @@ class Channel(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class TaskChannel(Channel, Protocol):
+    """A channel whose messages are tasks: they can be looked at later, and closed when they have become pointless."""
+
+    def is_done(self, task_id: str) -> bool | None:
+        """Whether the rep has closed the task; None when there is no such task any more."""
+        ...
+
+    def finish(self, task_id: str, comment: str | None) -> None:
+        """Close the task, with a comment unless it is None; a closed one stays closed.
+
+        Harmless when repeated without the comment. A comment that may be missing is logged, never made twice.
+        """
+        ...

@@ -17,7 +17,7 @@ from alerts.render import Renderer
 from alerts.wording import reason
 from clients.bitrix24 import Answer, Bitrix24Client, as_list, as_map
 from clients.connection import Connection
-from clients.errors import ClientError, Fatal, Retriable
+from clients.errors import ClientError, Fatal, Retriable, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,15 @@ class Bitrix24Channel:
         except Fatal:
             if self.is_done(task_id) is False:
                 raise
+
+    def finish(self, task_id: str, comment: str | None) -> None:
+        """Close the task, with a comment unless it is None."""
+        if comment is not None:
+            try:
+                self.comment(task_id, comment)
+            except Unknown as error:
+                log.warning("the comment may be missing: %s", error)
+        self.complete(task_id)
 
     def close(self) -> None:
         if self._client is not None:

@@ -1,6 +1,6 @@
 """A served amoCRM account for tests: where it is, and the people who work there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +12,7 @@ from clients.connection import Connection
 from simulators.amocrm import AmocrmApp, Fault, Integration, Limits, build_app
 from simulators.world.build import World
 from simulators.world.crm import CrmPicture, crm_on
-from tests.support.delivery import serve
+from tests.support.delivery import Rep, serve
 
 DAY = date(2025, 6, 10)
 INTEGRATION = Integration()
@@ -51,8 +51,20 @@ class Account:
         }
         return Connection(url=self.address, extra=application)
 
+    def tasks(self) -> list[dict[str, Any]]:
+        return list(self.app.portal.records["tasks"].values())
+
     def plan(self, *faults: Fault) -> None:
         self.app.faults.faults = list(faults)
+
+
+def employ(account: Account, reps: Sequence[Rep]) -> None:
+    """Make the reps that have an account here its users."""
+    account.app.portal.users += [
+        {"id": int(rep.user_id), "name": rep.name, "email": rep.email, "rights": {"is_active": True}}
+        for rep in reps
+        if rep.user_id
+    ]
 
 
 @contextmanager

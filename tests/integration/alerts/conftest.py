@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from clients.connection import Connection
-from tests.support.delivery import AS_OF, MailServer, PortalHandle, running_mail_server, running_portal
+from tests.support.amocrm import Account, employ, running_account
+from tests.support.delivery import AS_OF, REPS, MailServer, PortalHandle, running_mail_server, running_portal
 from warehouse.settings import get_settings
 
 
@@ -27,6 +28,13 @@ def portal(tmp_path: Path) -> Iterator[PortalHandle]:
 def mail() -> Iterator[MailServer]:
     with running_mail_server() as server:
         yield server
+
+
+@pytest.fixture
+def amocrm(tmp_path: Path) -> Iterator[Account]:
+    with running_account(tmp_path / "amocrm") as account:
+        employ(account, REPS)
+        yield account
 
 
 @pytest.fixture

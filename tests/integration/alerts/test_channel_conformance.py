@@ -16,6 +16,7 @@ from alerts.quality import Quality
 from alerts.render import Contacts, Renderer
 from clients.connection import Connection
 from clients.errors import Fatal, Retriable
+from tests.support.amocrm import Account
 from tests.support.delivery import (
     AS_OF,
     REPS,
@@ -32,12 +33,21 @@ from warehouse.settings import get_settings
 
 
 @dataclass(frozen=True)
+class Servers:
+    """What listens during a test."""
+
+    portal: PortalHandle
+    mail: MailServer
+    amocrm: Account
+
+
+@dataclass(frozen=True)
 class Case:
     """A channel with a way to count what arrived and an address where nobody listens."""
 
     name: str
     dead: Callable[[], Connection]
-    arrived: Callable[[PortalHandle, MailServer], int]
+    arrived: Callable[[Servers], int]
 
 
 CHANNELS = [
@@ -45,7 +55,7 @@ CHANNELS = [
         Case(
             "bitrix24",
             lambda: Connection(url=f"http://127.0.0.1:{closed_port()}/rest/1/code/"),
-            lambda portal, mail: len(portal.tasks()),
+            lambda servers: len(servers.portal.tasks()),
         ),
         id="bitrix24",
     ),
@@ -53,11 +63,29 @@ CHANNELS = [
         Case(
             "email",
             lambda: Connection(url=f"127.0.0.1:{closed_port()}"),
-            lambda portal, mail: len(mail.messages),
+            lambda servers: len(servers.mail.messages),
         ),
         id="email",
     ),
+    pytest.param(
+        Case(
+            "amocrm",
+            lambda: Connection(url=f"http://127.0.0.1:{closed_port()}", password="token"),
+            lambda servers: len(servers.amocrm.tasks()),
+        ),
+        id="amocrm",
+    ),
 ]
+
+
+@pytest.fixture
+def servers(portal: PortalHandle, mail: MailServer, amocrm: Account) -> Servers:
+    return Servers(portal, mail, amocrm)
+
+
+@pytest.fixture
+def connections(connections: dict[str, Connection], servers: Servers) -> dict[str, Connection]:
+    return {**connections, "amocrm": servers.amocrm.connection()}
 
 
 @pytest.fixture(params=CHANNELS)
@@ -90,26 +118,24 @@ def test_construction_and_an_empty_list_never_touch_the_network(case: Case, data
 
 
 def test_delivering_twice_delivers_once(
-    case: Case, database: str, connections: dict[str, Connection], portal: PortalHandle, mail: MailServer
+    case: Case, database: str, connections: dict[str, Connection], servers: Servers
 ) -> None:
     build_marts(database, [follow_up(1)])
     for _ in range(2):
         freeze(AS_OF, [Go()], database_url=database)
         deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
-    assert case.arrived(portal, mail) == 1
+    assert case.arrived(servers) == 1
 
 
-def test_checking_sends_nothing(
-    case: Case, connections: dict[str, Connection], portal: PortalHandle, mail: MailServer
-) -> None:
+def test_checking_sends_nothing(case: Case, connections: dict[str, Connection], servers: Servers) -> None:
     channel = open_channels(connections, get_settings(), Renderer())[case.name]
     recipient = channel.check(delivery())
     assert recipient in ("11", "m1")
-    assert case.arrived(portal, mail) == 0
+    assert case.arrived(servers) == 0
 
 
 def test_what_was_sent_is_found_or_nobody_can_tell(
-    case: Case, connections: dict[str, Connection], portal: PortalHandle, mail: MailServer
+    case: Case, connections: dict[str, Connection], servers: Servers
 ) -> None:
     channel = open_channels(connections, get_settings(), Renderer())[case.name]
     fresh = delivery()

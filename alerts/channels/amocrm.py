@@ -1,0 +1,216 @@
+"""amoCRM: one task per client, for the user whose e-mail is the rep's.
+
+amoCRM has no field for a foreign id and does not search tasks by their text, so the key of a row stands in the last
+line of the task's text, and it is found by reading the tasks of the last days. The answer to a creation repeats our
+`request_id`; the portal does not keep it.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from alerts.channels.base import CannotTell, ChannelDown, Delivery, Finding, Key, NotFound, Per, Receipt
+from alerts.render import Renderer
+from alerts.wording import reason
+from clients.amocrm import PAGE_LIMIT, AmocrmClient, BlockedForLong, NoSuchRecord, marked_followup, task_marker
+from clients.connection import Connection
+from clients.errors import ClientError, Fatal, Retriable, Unknown
+from clients.limits import Limits
+from clients.tokens import TokenStore
+
+log = logging.getLogger(__name__)
+
+CALL = 1  # the task type that every account has
+WORKDAY_END = time(18, 0)
+# The portal's clock may differ from the ledger's.
+CLOCK_SKEW = timedelta(days=1)
+WALKS = 2
+_CHANNEL_STATUSES = {401, 402, 403, 404}
+_BBCODE = re.compile(r"\[/?[A-Z]+\]")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """What became of a task: whether it is closed, and what the rep wrote when closing it."""
+
+    is_done: bool
+    result: str | None
+
+
+class AmocrmChannel:
+    """Tasks of one account."""
+
+    name = "amocrm"
+    per: Per = "client"
+
+    def __init__(
+        self,
+        connection: Connection,
+        renderer: Renderer,
+        *,
+        limits: Limits | None = None,
+        tokens: TokenStore | None = None,
+        client: AmocrmClient | None = None,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        """limits, tokens: shared with the other workers; OAuth needs `tokens`. release: called when we are closed."""
+        self._connection = connection
+        self._renderer = renderer
+        self._limits = limits
+        self._tokens = tokens
+        self._client = client
+        self._release = release
+        self._users: dict[str, int] | None = None
+
+    def find(self, keys: Sequence[Key]) -> Mapping[str, Finding]:
+        if not keys:
+            return {}
+        try:
+            tasks = self._marked_tasks(min(key.since for key in keys) - CLOCK_SKEW)
+        except ClientError as error:
+            return {key.value: CannotTell(str(error)) for key in keys}
+        return {key.value: Receipt(str(tasks[key.value])) if key.value in tasks else NotFound() for key in keys}
+
+    def check(self, delivery: Delivery) -> str:
+        self._text(delivery)
+        return str(self._responsible(delivery))
+
+    def send(self, delivery: Delivery) -> Receipt:
+        responsible = self._responsible(delivery)
+        zone = ZoneInfo(self._renderer.time_zone)
+        task = {
+            "task_type_id": CALL,
+            "text": self._text(delivery),
+            "complete_till": int(datetime.combine(delivery.as_of, WORKDAY_END, zone).timestamp()),
+            "responsible_user_id": responsible,
+            "request_id": delivery.key.value,
+        }
+        answer = self._asked(lambda portal: portal.post("tasks", [task]))
+        try:
+            made = answer["_embedded"]["tasks"][0]
+            return Receipt(str(made["id"]), f"user:{responsible}")
+        except (KeyError, IndexError, TypeError):
+            raise Unknown("POST tasks: the portal took the task and did not say its id") from None
+
+    def outcome(self, task_id: str) -> TaskOutcome | None:
+        """What became of the task; None when there is no such task any more."""
+        try:
+            task = self._one(task_id)
+        except NoSuchRecord:
+            return None
+        if task is None:
+            return None
+        result = task.get("result")
+        text = result.get("text") if isinstance(result, dict) else None
+        return TaskOutcome(bool(task.get("is_completed")), str(text) if text else None)
+
+    def is_done(self, task_id: str) -> bool | None:
+        """Whether the rep has closed the task; None when there is no such task any more."""
+        found = self.outcome(task_id)
+        return None if found is None else found.is_done
+
+    def finish(self, task_id: str, comment: str | None) -> None:
+        """Close the task with a comment as its result; one request, harmless when repeated."""
+        result = {"result": {"text": comment}} if comment else {}
+        try:
+            self._asked(lambda portal: portal.patch(f"tasks/{task_id}", {"is_completed": True, **result}))
+        except NoSuchRecord:
+            log.info("task %s is not there any more, there is nothing to close", task_id)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._release()
+
+    # --- inside ---
+
+    def _text(self, delivery: Delivery) -> str:
+        row = delivery.rows[0]
+        description = self._renderer.task_description(row, delivery.contacts.phone_of(row))
+        plain = _BBCODE.sub("", description).strip()
+        return f"{self._renderer.task_title(row)}\n\n{plain}\n\n{task_marker(delivery.key.value)}"
+
+    def _responsible(self, delivery: Delivery) -> int:
+        """Id of the active user with the rep's e-mail."""
+        email = delivery.manager.email
+        if not email:
+            raise Fatal(reason("no_email", self._renderer.language))
+        if self._users is None:
+            self._users = self._active_users()
+        user = self._users.get(email.strip().lower())
+        if user is None:
+            raise Fatal(reason("no_employee", self._renderer.language))
+        return user
+
+    def _active_users(self) -> dict[str, int]:
+        users: dict[str, int] = {}
+        for user in self._pages("users", "users", {}):
+            rights = user.get("rights")
+            active = rights.get("is_active", True) if isinstance(rights, dict) else True
+            if active and user.get("email"):
+                users.setdefault(str(user["email"]).strip().lower(), int(user["id"]))
+        return users
+
+    def _marked_tasks(self, since: datetime) -> dict[str, int]:
+        """followup_id -> oldest task that bears it, of those touched since then.
+
+        A task that is deleted while pages go by may hide another one from a walk, so more than one page is walked
+        again; what any walk saw is there.
+        """
+        found: dict[str, int] = {}
+        conditions = {"filter": {"updated_at": {"from": int(since.timestamp())}}, "order": {"id": "asc"}}
+        for _ in range(WALKS):
+            seen = 0
+            for task in self._pages("tasks", "tasks", conditions):
+                seen += 1
+                followup_id = marked_followup(task.get("text"))
+                if followup_id is not None:
+                    found[followup_id] = min(int(task["id"]), found.get(followup_id, int(task["id"])))
+            if seen < PAGE_LIMIT:
+                break
+        return found
+
+    def _pages(self, path: str, name: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        records: list[dict[str, Any]] = []
+        page, more = 1, True
+        while more:
+            numbered = {**params, "limit": PAGE_LIMIT, "page": page}
+            body = self._asked(lambda portal, numbered=numbered: portal.get(path, numbered))  # type: ignore[misc]
+            if body is None:
+                return records
+            try:
+                content = json.loads(body)
+                records += content["_embedded"][name]
+                more = "next" in content["_links"]
+            except (ValueError, KeyError, TypeError):
+                raise Retriable(f"GET {path}: the portal's answer cannot be read") from None
+            page += 1
+        return records
+
+    def _one(self, task_id: str) -> dict[str, Any] | None:
+        body = self._asked(lambda portal: portal.get(f"tasks/{task_id}"))
+        task = json.loads(body) if body is not None else None
+        return task if isinstance(task, dict) else None
+
+    def _asked(self, ask: Callable[[AmocrmClient], Result]) -> Result:
+        try:
+            return ask(self._portal())
+        except NoSuchRecord:
+            raise
+        except BlockedForLong as error:
+            raise ChannelDown(str(error), status=error.status) from None
+        except Fatal as error:
+            if error.status in _CHANNEL_STATUSES or error.status is None:
+                raise ChannelDown(str(error), status=error.status) from None
+            raise
+
+    def _portal(self) -> AmocrmClient:
+        if self._client is None:
+            self._client = AmocrmClient(self._connection, limits=self._limits, tokens=self._tokens)
+        return self._client

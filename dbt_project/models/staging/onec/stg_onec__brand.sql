@@ -6,6 +6,7 @@ select
     instance,
     record_id as brand_id,
     name,
+    manufacturer_id,
     coalesce(deletion_mark, false) as deletion_mark,
     deleted_at,
     deleted_at is not null as is_deleted,

@@ -1,31 +1,75 @@
-with source as (
+with goods as (
     select * from {{ source('onec', 'onec_order_line') }}
+),
+
+services as (
+    select * from {{ source('onec', 'onec_order_service_line') }}
 )
 
 select
-    instance,
-    record_id as order_id,
-    line_no,
-    product_id,
-    characteristic_id,
-    package_id,
-    package_quantity,
-    quantity,
-    price_type_id,
-    price,
-    amount,
-    vat_rate_id,
-    vat_amount,
-    amount_with_vat,
-    manual_discount_percent,
-    manual_discount_amount,
-    auto_discount_percent,
-    auto_discount_amount,
-    requested_on,
-    warehouse_id,
-    line_code,
-    supply_option,
-    coalesce(cancelled, false) as cancelled,
-    cancellation_reason_id,
-    load_id
-from source
+    goods.instance,
+    goods.record_id as order_id,
+    goods.line_no,
+    goods.product_id,
+    goods.characteristic_id,
+    goods.package_id,
+    goods.package_quantity,
+    {{ base_quantity('goods') }} as quantity,
+    goods.price_type_id,
+    goods.price,
+    goods.amount,
+    goods.vat_rate_id,
+    goods.vat_amount,
+    {{ amount_with_vat('goods', 'onec_order') }} as amount_with_vat,
+    goods.manual_discount_percent,
+    goods.manual_discount_amount,
+    goods.auto_discount_percent,
+    goods.auto_discount_amount,
+    goods.requested_on,
+    goods.warehouse_id,
+    goods.line_code,
+    goods.supply_option,
+    coalesce(goods.cancelled, {{ cancelled_with_order('goods') }}, false) as cancelled,
+    coalesce(
+        goods.cancellation_reason_id,
+        case
+            when goods.cancelled is null
+                then (
+                    select documents.cancellation_reason_id
+                    from {{ source('onec', 'onec_order') }} as documents
+                    where documents.instance = goods.instance and documents.record_id = goods.record_id
+                )
+        end
+    ) as cancellation_reason_id,
+    false as is_service_section,
+    goods.load_id
+from goods
+union all
+select
+    services.instance,
+    services.record_id as order_id,
+    {{ service_line_no('services.line_no') }} as line_no,
+    services.product_id,
+    null as characteristic_id,
+    null as package_id,
+    null as package_quantity,
+    services.quantity,
+    null as price_type_id,
+    services.price,
+    services.amount,
+    null as vat_rate_id,
+    services.vat_amount,
+    {{ amount_with_vat('services', 'onec_order') }} as amount_with_vat,
+    null as manual_discount_percent,
+    null as manual_discount_amount,
+    null as auto_discount_percent,
+    null as auto_discount_amount,
+    null as requested_on,
+    null as warehouse_id,
+    null as line_code,
+    null as supply_option,
+    coalesce({{ cancelled_with_order('services') }}, false) as cancelled,
+    null as cancellation_reason_id,
+    true as is_service_section,
+    services.load_id
+from services

@@ -23,9 +23,14 @@ select
     delivery_address,
     comment,
     return_reason,
+    contract_id,
+    settlement_object_id,
+    case when {{ is_shipment('shipment_type') }} then shipment_id end as shipment_id,
+    shipment_type,
     deleted_at,
     deleted_at is not null as is_deleted,
     loaded_at,
     load_id,
     row_hash
 from source
+where {{ is_with_client('operation') }}

@@ -3,21 +3,30 @@ with source as (
 )
 
 select
-    instance,
-    record_id as return_id,
-    line_no,
-    product_id,
-    characteristic_id,
-    package_id,
-    package_quantity,
-    quantity,
-    price,
-    amount,
-    vat_rate_id,
-    vat_amount,
-    amount_with_vat,
-    line_code,
-    case when shipment_type like '%РеализацияТоваровУслуг' or shipment_type is null then shipment_id end as shipment_id,
-    shipment_type,
-    load_id
+    source.instance,
+    source.record_id as return_id,
+    source.line_no,
+    source.product_id,
+    source.characteristic_id,
+    source.package_id,
+    source.package_quantity,
+    {{ base_quantity('source') }} as quantity,
+    source.price,
+    source.amount,
+    source.vat_rate_id,
+    source.vat_amount,
+    {{ amount_with_vat('source', 'onec_return') }} as amount_with_vat,
+    source.warehouse_id,
+    source.line_code,
+    -- The line's own shipment, otherwise the one the document is based on.
+    coalesce(
+        case when {{ is_shipment('source.shipment_type') }} then source.shipment_id end,
+        (
+            select case when {{ is_shipment('documents.shipment_type') }} then documents.shipment_id end
+            from {{ source('onec', 'onec_return') }} as documents
+            where documents.instance = source.instance and documents.record_id = source.record_id
+        )
+    ) as shipment_id,
+    source.shipment_type,
+    source.load_id
 from source

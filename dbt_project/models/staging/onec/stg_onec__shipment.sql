@@ -23,11 +23,20 @@ select
     delivery_address,
     comment,
     status,
-    case when order_type like '%ЗаказКлиента' or order_type is null then order_id end as order_id,
+    case when {{ is_order('order_type') }} then order_id end as order_id,
     order_type,
+    contract_id,
+    settlement_object_id,
+    delivery_method,
+    carrier_id,
+    deliver_from,
+    deliver_to,
+    settlement_amount,
+    settlement_currency_id,
     deleted_at,
     deleted_at is not null as is_deleted,
     loaded_at,
     load_id,
     row_hash
 from source
+where {{ is_with_client('operation') }}

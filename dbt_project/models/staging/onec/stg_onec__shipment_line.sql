@@ -1,25 +1,61 @@
-with source as (
+with goods as (
     select * from {{ source('onec', 'onec_shipment_line') }}
+),
+
+services as (
+    select * from {{ source('onec', 'onec_shipment_service_line') }}
 )
 
 select
-    instance,
-    record_id as shipment_id,
-    line_no,
-    product_id,
-    characteristic_id,
-    package_id,
-    package_quantity,
-    quantity,
-    price,
-    amount,
-    vat_rate_id,
-    vat_amount,
-    amount_with_vat,
-    manual_discount_amount,
-    auto_discount_amount,
-    line_code,
-    case when order_type like '%ЗаказКлиента' or order_type is null then order_id end as order_id,
-    order_type,
-    load_id
-from source
+    goods.instance,
+    goods.record_id as shipment_id,
+    goods.line_no,
+    goods.product_id,
+    goods.characteristic_id,
+    goods.package_id,
+    goods.package_quantity,
+    {{ base_quantity('goods') }} as quantity,
+    goods.price,
+    goods.amount,
+    goods.vat_rate_id,
+    goods.vat_amount,
+    {{ amount_with_vat('goods', 'onec_shipment') }} as amount_with_vat,
+    goods.manual_discount_amount,
+    goods.auto_discount_amount,
+    goods.price_type_id,
+    goods.warehouse_id,
+    goods.settlement_object_id,
+    goods.settlement_amount,
+    goods.line_code,
+    case when {{ is_order('goods.order_type') }} then goods.order_id end as order_id,
+    goods.order_type,
+    false as is_service_section,
+    goods.load_id
+from goods
+union all
+select
+    services.instance,
+    services.record_id as shipment_id,
+    {{ service_line_no('services.line_no') }} as line_no,
+    services.product_id,
+    null as characteristic_id,
+    null as package_id,
+    null as package_quantity,
+    services.quantity,
+    services.price,
+    services.amount,
+    null as vat_rate_id,
+    services.vat_amount,
+    {{ amount_with_vat('services', 'onec_shipment') }} as amount_with_vat,
+    null as manual_discount_amount,
+    null as auto_discount_amount,
+    null as price_type_id,
+    null as warehouse_id,
+    null as settlement_object_id,
+    null as settlement_amount,
+    null as line_code,
+    null as order_id,
+    null as order_type,
+    true as is_service_section,
+    services.load_id
+from services

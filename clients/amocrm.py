@@ -189,9 +189,9 @@ class AmocrmClient:
         if self._grant is None or self._tokens is None:
             return self._long_lived or ""
         if self._known is None:
-            self._known = self._stored(self._grant)
+            self._known = self._tokens.get(self._grant.key(self.host))
         known, now = self._known, self._tokens.now()
-        if known is None:
+        if known is None or not self._grant.gave(known):
             return self._renewed()
         if now < (self._renew_at or known.expires_at - _early(known)):
             return known.access
@@ -204,17 +204,12 @@ class AmocrmClient:
             self._renew_at = known.expires_at - _MARGIN
             return known.access
 
-    def _stored(self, grant: "_Grant") -> Tokens | None:
-        stored = self._tokens.get(grant.key(self.host)) if self._tokens else None
-        return stored if stored is not None and grant.gave(stored) else None
-
     def _renewed(self) -> str:
         """The access token that follows the one we know: somebody else's renewal, or our own."""
         grant, tokens = self._grant, self._tokens
         assert grant is not None and tokens is not None  # noqa: S101, PT018
         key = grant.key(self.host)
-        spent = self._known or tokens.get(key)
-        self._known = tokens.rotate(key, spent, lambda stored: self._ask(grant, tokens, stored))
+        self._known = tokens.rotate(key, self._known, lambda stored: self._ask(grant, tokens, stored))
         self._renew_at = None
         return self._known.access
 

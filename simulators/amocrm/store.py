@@ -69,7 +69,9 @@ class Portal:
         self.bin: dict[str, dict[Any, Record]] = {kind: {} for kind in KINDS}
         self.index = {kind: Index(clock) for kind in KINDS}
         self.events: list[Record] = []
-        self.users: list[Record] = []
+        rights = {"is_admin": True, "is_free": False, "is_active": True, "group_id": None, "role_id": None}
+        me = {"id": self.integration_user, "name": "Интеграция", "email": "integration@portal.example", "lang": "ru"}
+        self.users: list[Record] = [{**me, "phone_number": None, "rights": rights}]
         self.pipelines: list[Record] = []
         self.loss_reasons: list[Record] = []
         self.fields: dict[str, list[Record]] = {"leads": [], "contacts": [], "companies": []}

@@ -54,7 +54,7 @@ class Translation:
     def settings(self, portal: Portal) -> None:
         """Users, pipelines, fields, catalogs, loss reasons."""
         picture = self._picture
-        portal.users = [
+        portal.users = portal.users[:1] + [
             {
                 "id": user.id,
                 "name": f"{user.surname} {user.name}".strip(),
@@ -68,14 +68,6 @@ class Translation:
             }
             for user in picture.users
         ]  # fmt: skip
-        if not any(user["id"] == portal.integration_user for user in portal.users):
-            rights = {"is_admin": True, "is_free": False, "is_active": True, "group_id": None, "role_id": None}
-            portal.users.append(
-                {
-                    "id": portal.integration_user, "name": "Интеграция", "email": "integration@portal.example",
-                    "lang": "ru", "phone_number": None, "rights": rights,
-                }
-            )  # fmt: skip
         created = epoch(datetime(2020, 2, 20, tzinfo=MOSCOW))
         portal.pipelines = [self._pipeline(place, pipeline) for place, pipeline in enumerate(self._deal_pipelines, 1)]
         portal.loss_reasons = [

@@ -1,9 +1,10 @@
 """Reading a whole list, or a window of it, as fast as the portal's limits allow: 2,500 rows to a request.
 
-The ids that fit are found by a probe (first and last page). What lies between is cut into ranges of about one request
-each; several are read at a time. Within a request 50 pages follow each other: each begins after the last id of the
-page before it. So nothing is counted, nothing is skipped when rows come and go while we read, and a page that is not
-what it should be (an ignored filter, a lost answer) is noticed.
+The ids that fit are found by a probe (first and last page). What lies between is cut into as many ranges as requests
+may run at a time; when one is through, what is left of another is cut again. Within a request 50 pages follow each
+other: each begins after the last id of the page before it. So nothing is counted, gaps between ids cost nothing,
+nothing is skipped when rows come and go while we read, and a page that is not what it should be (an ignored filter, a
+lost answer) is noticed.
 """
 
 import logging
@@ -14,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
+from math import ceil
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,8 +31,7 @@ PAGE = 50
 ATTEMPTS = 5
 # A request that works for a minute is broken off; half of it leaves room for a busy hour.
 REQUEST_SECONDS = 25.0
-# Pages of a range by the density of its neighbours: some spare, so that most ranges need one request.
-_PAGES_OF_RANGE = BATCH_LIMIT - 1
+_ROWS_OF_REQUEST = BATCH_LIMIT * PAGE
 Done = TypeVar("Done")
 
 
@@ -136,15 +137,16 @@ class Sweep:
         end: int,
     ) -> Iterator[Done]:
         """What lies between the first page and `end`, several requests at a time."""
-        waiting = deque(_ranges(first[-1].number, end, _density(first, last)))
-        if not waiting:
+        if end - first[-1].number <= 1:
             return
+        whole = _Range(first[-1].number, end, (end - first[-1].number - 1) * _density(first, last))
+        waiting = deque(_cut(whole, self._parallel))
 
         def step(part: _Range) -> tuple[Done, _Range | None]:
             read = self._read(listing, condition, part)
             return finish(read.rows), read.rest
 
-        pool = ThreadPoolExecutor(min(self._parallel, len(waiting)), thread_name_prefix="bitrix24")
+        pool = ThreadPoolExecutor(self._parallel, thread_name_prefix="bitrix24")
         running: set[Future[tuple[Done, _Range | None]]] = set()
         try:
             while waiting or running:
@@ -154,7 +156,8 @@ class Sweep:
                 for future in done:
                     finished, rest = future.result()
                     if rest is not None:
-                        waiting.appendleft(rest)
+                        idle = self._parallel - len(running) - len(waiting)
+                        waiting.extendleft(reversed(_cut(rest, max(1, idle))))
                     # The next request leaves before what came is dealt with.
                     while waiting and len(running) < self._parallel:
                         running.add(pool.submit(step, waiting.popleft()))
@@ -267,13 +270,12 @@ def _density(first: Sequence[Row], last: Sequence[Row]) -> float:
     return min(1.0, (len(first) + len(last)) / max(1, sum(spans)))
 
 
-def _ranges(after: int, before: int, density: float) -> list[_Range]:
-    """The ids between, cut into ranges of about one request."""
-    if before - after <= 1:
-        return []
-    width = max(1, int(_PAGES_OF_RANGE * PAGE / density))
-    cuts = [*range(after, before - 1, width), before - 1]
-    return [_Range(low, high + 1, (high - low) * density) for low, high in pairwise(cuts)]
+def _cut(part: _Range, most: int) -> list[_Range]:
+    """Up to `most` ranges of equal width, none of them shorter than a request is worth."""
+    ids = part.before - part.after - 1
+    number = max(1, min(most, ids, ceil(part.rows / _ROWS_OF_REQUEST)))
+    cuts = [part.after + ids * place // number for place in range(number)] + [part.before - 1]
+    return [_Range(low, high + 1, part.rows / number) for low, high in pairwise(cuts)]
 
 
 def _rest(part: _Range, last: int, rows: int) -> _Range | None:

@@ -71,7 +71,7 @@ def build_app(
         tasks(portal)
     methods = {**portal.methods(), **(crm or Crm(time_zone, now)).methods()}
     desk = _Desk(portal, methods, webhook_code, limits or Limits(), faults or [], clock, oauth)
-    return _PortalApp(
+    app = _PortalApp(
         routes=[
             Route("/rest/{user}/{code}/{method}", desk.call, methods=["GET", "POST"]),
             Route("/rest/{method}", desk.call, methods=["GET", "POST"]),
@@ -81,6 +81,8 @@ def build_app(
             Route("/_control/faults", desk.set_faults, methods=["GET", "POST"]),
         ]
     )
+    app.state.methods = methods  # name -> function; tests may put their own in
+    return app
 
 
 class _PortalApp(Starlette):
@@ -132,7 +134,7 @@ class _Desk:
         self._calls: Counter[str] = Counter()
 
     async def call(self, request: Request) -> Response:
-        started = time.time()
+        started = self._portal.timestamp()
         method = request.path_params["method"].lower().removesuffix(".json")
         self._calls[method] += 1
         if not self._bucket.admit(request.client.host if request.client else ""):
@@ -224,7 +226,7 @@ class _Desk:
                 continue
             method, _, query = str(command).partition("?")
             method = method.lower().removesuffix(".json")
-            began = time.time()
+            began = self._portal.timestamp()
             try:
                 if method == "batch":
                     raise PortalError(405, "ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage")
@@ -251,7 +253,7 @@ class _Desk:
         )
 
     def _time(self, method: str, started: float) -> dict[str, Any]:
-        finished = time.time()
+        finished = self._portal.timestamp()
         return {
             "start": started,
             "finish": finished,

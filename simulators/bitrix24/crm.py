@@ -41,6 +41,12 @@ class Crm:
     def __init__(self, time_zone: str, now: Callable[[], datetime]) -> None:
         self.zone = ZoneInfo(time_zone)
         self._now = now
+        self._last_row_id = 0
+        self._last_channel_id = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """An empty CRM, as on the first day."""
         self.items: dict[int, Table] = {number: Table() for number in TYPES}
         self.product_rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
         self.history: dict[int, Table] = {LEAD.number: Table(), DEAL.number: Table()}
@@ -50,8 +56,6 @@ class Crm:
         self.user_fields: dict[str, list[dict[str, Any]]] = {kind.field_entity: [] for kind in TYPES.values()}
         self.statuses: list[dict[str, Any]] = []
         self.categories: list[dict[str, Any]] = [category(0, "Общая", 100, is_default=True)]
-        self._last_row_id = 0
-        self._last_channel_id = 0
 
     def methods(self) -> dict[str, Method]:
         """REST method -> function of (parameters, calling user's id)."""

@@ -1,10 +1,15 @@
 """The CRM side of the seeded world as a Bitrix24 portal holds it."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from starlette.applications import Starlette
+
+from simulators.bitrix24.app import build_app
 from simulators.bitrix24.crm import CREATED, FINAL, MOVED, Crm, category, product_row, stage_entity, status
-from simulators.bitrix24.portal import BitrixUser
+from simulators.bitrix24.portal import STATUS_DONE, STATUS_PENDING, BitrixUser, Portal
 from simulators.bitrix24.shapes import BY_NAME, COMPANY, CONTACT, DEAL, LEAD, ItemType
 from simulators.world.crm import (
     CrmActivity,
@@ -15,7 +20,6 @@ from simulators.world.crm import (
     CrmLead,
     CrmMove,
     CrmPicture,
-    CrmTask,
     CrmUser,
 )
 
@@ -330,9 +334,54 @@ class _Filler:
         return datetime(day.year, day.month, day.day, tzinfo=self._crm.zone).isoformat(timespec="seconds")
 
 
-def world_tasks(picture: CrmPicture) -> list[tuple[CrmTask, str]]:
-    """Tasks that people made, with the binding of each: ('CO_1005' for a company, 'D_7' for a deal)."""
-    return [(task, f"{BY_NAME[task.owner_kind].letter}_{task.owner_id}") for task in picture.tasks]
+def seed_tasks(portal: Portal, picture: CrmPicture) -> None:
+    """Tasks that people made, with what came of them."""
+    zone = ZoneInfo("Europe/Moscow")
+
+    def moment(at: datetime) -> str:
+        return at.astimezone(zone).isoformat(timespec="seconds")
+
+    tasks, results = [], []
+    for task in picture.tasks:
+        done = task.completed_at is not None
+        tasks.append(
+            {
+                "ID": str(task.id),
+                "TITLE": task.title,
+                "DESCRIPTION": task.text,
+                "STATUS": STATUS_DONE if done else STATUS_PENDING,
+                "CREATED_BY": str(task.user_id),
+                "RESPONSIBLE_ID": str(task.user_id),
+                "CREATED_DATE": moment(task.created_at),
+                "CHANGED_DATE": moment(task.modified_at),
+                "ACTIVITY_DATE": moment(task.modified_at),
+                "DEADLINE": moment(task.deadline),
+                "CLOSED_DATE": moment(task.completed_at) if task.completed_at else None,
+                "CLOSED_BY": str(task.user_id) if done else None,
+                "UF_CRM_TASK": [f"{BY_NAME[task.owner_kind].letter}_{task.owner_id}"],
+            }
+        )
+        if task.result and task.completed_at:
+            results.append((str(task.id), task.result, str(task.user_id), moment(task.completed_at)))
+    portal.seed(tasks, results)
+
+
+def build_world_app(state: Path, picture: CrmPicture, *, crm: Crm | None = None, **options: Any) -> Starlette:
+    """A portal over the seeded world: its employees, its CRM, its tasks. `options` as for `build_app`.
+
+    crm: filled here when it is empty; keep it to look at, change or `refill` what the portal shows.
+    """
+    now = options.setdefault("now", lambda: datetime.now(UTC))
+    crm = crm or Crm("Europe/Moscow", now)
+    if not crm.items[COMPANY.number].rows:
+        fill(crm, picture)
+    return build_app(state, portal_users(picture), crm=crm, tasks=lambda portal: seed_tasks(portal, picture), **options)
+
+
+def refill(crm: Crm, picture: CrmPicture) -> None:
+    """Another morning: everything is as the picture says."""
+    crm.clear()
+    fill(crm, picture)
 
 
 def _option_ids(fields: tuple[CrmField, ...]) -> dict[tuple[int, str], int]:

@@ -118,6 +118,10 @@ class Portal:
         """Now, in the server's zone."""
         return self._now().astimezone(self._zone).isoformat(timespec="seconds")
 
+    def timestamp(self) -> float:
+        """Now, in seconds since 1970."""
+        return self._now().timestamp()
+
     # --- users ---
 
     def _profile(self, params: dict[str, Any], user: str) -> Page:

@@ -218,8 +218,8 @@ class PortalHandle:
     def url(self) -> str:
         return f"{self.address}/rest/1/{WEBHOOK_CODE}/"
 
-    def connection(self) -> Connection:
-        return Connection(url=self.url, extra={"requests_per_second": "10000", "burst": "100000"})
+    def connection(self, **extra: str) -> Connection:
+        return Connection(url=self.url, extra={"requests_per_second": "10000", "burst": "100000", **extra})
 
     def tasks(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = requests.get(f"{self.address}/_control/tasks", timeout=10).json()

@@ -63,8 +63,8 @@ _REASONS: dict[str, dict[Language, str]] = {
     "no_email": {"ru": "у менеджера в 1С не указан e-mail", "en": "the manager has no e-mail in 1C"},
     "bad_email": {"ru": "e-mail менеджера в 1С записан с ошибкой", "en": "the manager's e-mail in 1C is malformed"},
     "no_employee": {
-        "ru": "в Битрикс24 нет действующего сотрудника с e-mail этого менеджера",
-        "en": "Bitrix24 has no active employee with this manager's e-mail",
+        "ru": "в CRM нет действующего сотрудника с e-mail этого менеджера",
+        "en": "the CRM has no active user with this manager's e-mail",
     },
     "address_refused": {
         "ru": "почтовый сервер не принял адрес менеджера",

@@ -6,7 +6,7 @@ extractors, marts through dbt, verdicts from the checks into the delivery. Argum
 
 import dataclasses
 import logging
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -96,6 +96,57 @@ def extract_entity(
         triggered_by=triggered_by,
     )
     return dataclasses.asdict(outcome)
+
+
+def control_totals(instance: str) -> dict[str, Any]:
+    """Take the source's own totals of the last days, once a business day; nothing for a source that has none."""
+    from extractors.onec import control_totals as totals
+    from warehouse.control_totals import days_taken
+    from warehouse.db import connect
+
+    config = source(instance)
+    if config.kind != "onec":
+        return {"taken": {}, "missing": []}
+    settings = get_settings()
+    today = clock.business_date()
+    days = [today - timedelta(days=back) for back in range(settings.control_total_days, 0, -1)]
+    this_morning = datetime.combine(clock.company_time().date(), time(), clock.company_time().tzinfo)
+    with connect() as conn:
+        known = days_taken(conn, instance, "revenue", this_morning)
+    wanted = [day for day in days if day not in known]
+    if not wanted:
+        return {"taken": {}, "missing": []}
+    outcome = totals.take(config, connection(config.connection), wanted, lambda: connect(autocommit=True))
+    return dataclasses.asdict(outcome)
+
+
+def explain_differences() -> dict[str, int]:
+    """Where the marts disagree with a source's totals: take those days anew, document by document.
+
+    Returns the number of documents per source. A source that does not answer is left for the next time: its days then
+    stay as different as they are.
+    """
+    from clients.errors import ClientError
+    from extractors.core.errors import ReadError
+    from extractors.onec import control_totals as totals
+    from warehouse.control_totals import differing_days
+    from warehouse.db import connect
+
+    looked_at: dict[str, int] = {}
+    for config in load_sources():
+        if config.kind != "onec":
+            continue
+        with connect() as conn:
+            days = differing_days(conn, config.id)
+        if not days:
+            continue
+        try:
+            looked_at[config.id] = totals.explain(
+                config, connection(config.connection), days, lambda: connect(autocommit=True)
+            )
+        except (ClientError, ReadError) as error:
+            log.warning("%s: days that differ from 1C could not be compared by document: %s", config.id, error)
+    return looked_at
 
 
 def check_landing(instance: str, run_id: str) -> dict[str, Any]:
@@ -252,6 +303,7 @@ def _channel_connections() -> dict[str, Connection]:
         "amocrm": settings.amocrm_connection,
         "bitrix24": settings.bitrix24_connection,
         "email": settings.email_connection,
+        "hubspot": settings.hubspot_connection,
     }
     found = {channel: connection(ids[channel]) for channel in settings.channels}
     if settings.send and settings.business_date not in (None, clock.company_time(settings).date()):

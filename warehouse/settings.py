@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     channels: list[str] = ["bitrix24", "email"]
     bitrix24_connection: str = "b24_main"
     amocrm_connection: str = "amo_main"
+    hubspot_connection: str = "hubspot_main"
     email_connection: str = "smtp_default"
     email_from: str = "polka@localhost"
     list_cap: int = Field(15, ge=1, description="Rows a rep gets in one day at most")
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     modified_overlap_minutes: int = Field(
         60, ge=0, description="How far back of the cursor a CRM is asked again for what was modified"
     )
+    control_total_days: int = Field(31, ge=1, description="Days that are compared with 1C's own totals every night")
     onec_page_target_bytes: int = 32_000_000
     onec_prefetch: int = Field(4, ge=1, le=16)
     bitrix24_parallel: int = Field(6, ge=1, le=20, description="Requests to a portal at once while a list is read")

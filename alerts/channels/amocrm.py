@@ -2,19 +2,29 @@
 
 amoCRM has no field for a foreign id and does not search tasks by their text, so the key of a row stands in the last
 line of the task's text, and it is found by reading the tasks of the last days. The answer to a creation repeats our
-`request_id`; the portal does not keep it.
+`request_id`; the portal does not keep it. Lists may show a new task some seconds late: a row in doubt is looked up when
+its lease is over or after a minute and a half, never at once.
 """
 
 import json
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from alerts.channels.base import CannotTell, ChannelDown, Delivery, Finding, Key, NotFound, Per, Receipt
+from alerts.channels.base import (
+    CannotTell,
+    ChannelDown,
+    Delivery,
+    Finding,
+    Key,
+    NotFound,
+    Per,
+    Receipt,
+    TaskOutcome,
+    plain,
+)
 from alerts.render import Renderer
 from alerts.wording import reason
 from clients.amocrm import PAGE_LIMIT, AmocrmClient, BlockedForLong, NoSuchRecord, marked_followup, task_marker
@@ -31,16 +41,7 @@ WORKDAY_END = time(18, 0)
 CLOCK_SKEW = timedelta(days=1)
 WALKS = 2
 _CHANNEL_STATUSES = {401, 402, 403, 404}
-_BBCODE = re.compile(r"\[/?[A-Z]+\]")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class TaskOutcome:
-    """What became of a task: whether it is closed, and what the rep wrote when closing it."""
-
-    is_done: bool
-    result: str | None
 
 
 class AmocrmChannel:
@@ -133,8 +134,7 @@ class AmocrmChannel:
     def _text(self, delivery: Delivery) -> str:
         row = delivery.rows[0]
         description = self._renderer.task_description(row, delivery.contacts.phone_of(row))
-        plain = _BBCODE.sub("", description).strip()
-        return f"{self._renderer.task_title(row)}\n\n{plain}\n\n{task_marker(delivery.key.value)}"
+        return f"{self._renderer.task_title(row)}\n\n{plain(description)}\n\n{task_marker(delivery.key.value)}"
 
     def _responsible(self, delivery: Delivery) -> int:
         """Id of the active user with the rep's e-mail."""

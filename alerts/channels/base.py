@@ -1,5 +1,6 @@
 """What a channel is: it can say whether a message is already there, and it can send one."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,6 +13,7 @@ from alerts.render import Contacts
 from clients.errors import Fatal
 
 Per = Literal["client", "manager"]
+_BBCODE = re.compile(r"\[/?[A-Z]+\]")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,19 @@ class Delivery:
     contacts: Contacts = field(repr=False)
     quality: Quality
     supplement: bool = False
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """What became of a task: whether it is closed, and what the rep wrote when closing it."""
+
+    is_done: bool
+    result: str | None
+
+
+def plain(description: str) -> str:
+    """The text of a task without the markup that only Bitrix24 shows."""
+    return _BBCODE.sub("", description).strip()
 
 
 class Channel(Protocol):

@@ -7,6 +7,7 @@ from alerts.channels.amocrm import AmocrmChannel
 from alerts.channels.base import Channel
 from alerts.channels.bitrix24 import Bitrix24Channel
 from alerts.channels.email import EmailChannel
+from alerts.channels.hubspot import HubspotChannel
 from alerts.render import Renderer
 from clients.connection import Connection
 from clients.tokens import Tokens
@@ -25,12 +26,20 @@ def _amocrm(connection: Connection, renderer: Renderer, settings: Settings, data
     return AmocrmChannel(connection, renderer, limits=limits, tokens=tokens, release=limits.close)
 
 
+def _hubspot(connection: Connection, renderer: Renderer, settings: Settings, database: OpenDatabase | None) -> Channel:
+    if database is None:
+        return HubspotChannel(connection, renderer)
+    limits = SharedLimits(database)
+    return HubspotChannel(connection, renderer, limits=limits, release=limits.close)
+
+
 _CHANNELS: dict[str, Callable[[Connection, Renderer, Settings, OpenDatabase | None], Channel]] = {
     "amocrm": _amocrm,
     "bitrix24": lambda connection, renderer, settings, database: Bitrix24Channel(connection, renderer),
     "email": lambda connection, renderer, settings, database: EmailChannel(
         connection, renderer, sender=settings.email_from
     ),
+    "hubspot": _hubspot,
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from clients.connection import Connection
+from tests.support import hubspot as hubspot_account
 from tests.support.amocrm import Account, employ, running_account
 from tests.support.delivery import AS_OF, REPS, MailServer, PortalHandle, running_mail_server, running_portal
 from warehouse.settings import get_settings
@@ -34,6 +35,13 @@ def mail() -> Iterator[MailServer]:
 def amocrm(tmp_path: Path) -> Iterator[Account]:
     with running_account(tmp_path / "amocrm") as account:
         employ(account, REPS)
+        yield account
+
+
+@pytest.fixture
+def hubspot(tmp_path: Path) -> Iterator[hubspot_account.Account]:
+    with hubspot_account.running_account(tmp_path / "hubspot.jsonl") as account:
+        hubspot_account.employ(account, REPS)
         yield account
 
 

@@ -16,7 +16,8 @@ from alerts.quality import Quality
 from alerts.render import Contacts, Renderer
 from clients.connection import Connection
 from clients.errors import Fatal, Retriable
-from tests.support.amocrm import Account
+from tests.support import amocrm as amocrm_account
+from tests.support import hubspot as hubspot_account
 from tests.support.delivery import (
     AS_OF,
     REPS,
@@ -38,7 +39,8 @@ class Servers:
 
     portal: PortalHandle
     mail: MailServer
-    amocrm: Account
+    amocrm: amocrm_account.Account
+    hubspot: hubspot_account.Account
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,27 @@ CHANNELS = [
         ),
         id="amocrm",
     ),
+    pytest.param(
+        Case(
+            "hubspot",
+            lambda: Connection(url=f"http://127.0.0.1:{closed_port()}", password="token"),
+            lambda servers: len(servers.hubspot.tasks()),
+        ),
+        id="hubspot",
+    ),
 ]
 
 
 @pytest.fixture
-def servers(portal: PortalHandle, mail: MailServer, amocrm: Account) -> Servers:
-    return Servers(portal, mail, amocrm)
+def servers(
+    portal: PortalHandle, mail: MailServer, amocrm: amocrm_account.Account, hubspot: hubspot_account.Account
+) -> Servers:
+    return Servers(portal, mail, amocrm, hubspot)
 
 
 @pytest.fixture
 def connections(connections: dict[str, Connection], servers: Servers) -> dict[str, Connection]:
-    return {**connections, "amocrm": servers.amocrm.connection()}
+    return {**connections, "amocrm": servers.amocrm.connection(), "hubspot": servers.hubspot.connection()}
 
 
 @pytest.fixture(params=CHANNELS)

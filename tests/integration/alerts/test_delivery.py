@@ -290,7 +290,7 @@ def test_a_manager_without_an_employee_fails_with_the_reason_and_the_others_go(
     outcome = deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
     assert (outcome.sent, outcome.failed) == (3, 5)
     reasons = {(row["client_id"], row["channel"]): row["reason"] for row in ledger_rows(database)}
-    assert reasons["client-2", "bitrix24"] == "в Битрикс24 нет действующего сотрудника с e-mail этого менеджера"
+    assert reasons["client-2", "bitrix24"] == "в CRM нет действующего сотрудника с e-mail этого менеджера"
     assert reasons["client-3", "bitrix24"] == "у менеджера в 1С не указан e-mail"
     assert reasons["client-4", "email"] == "у клиента в 1С не указан менеджер"
     assert states(database, "email")["client-2"] == "sent"

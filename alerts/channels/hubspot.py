@@ -1,0 +1,235 @@
+"""HubSpot: one task per client, for the owner whose e-mail is the rep's.
+
+The key of a row lives in a property of ours, `polka_followup_id`, which the account keeps unique: a second task of the
+same key is refused by HubSpot itself. Tasks are looked up by that property and not by search, which is late by seconds.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, time
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from alerts.channels.base import (
+    CannotTell,
+    ChannelDown,
+    Delivery,
+    Finding,
+    Key,
+    NotFound,
+    Per,
+    Receipt,
+    TaskOutcome,
+    plain,
+)
+from alerts.render import Renderer
+from alerts.wording import reason
+from clients.connection import Connection
+from clients.errors import ClientError, Fatal, Unknown
+from clients.hubspot import UNIQUE_VALUE_TAKEN, HubspotClient
+from clients.limits import LimitReached, Limits
+
+log = logging.getLogger(__name__)
+
+TASKS = "/crm/v3/objects/tasks"
+PROPERTIES = "/crm/v3/properties/tasks"
+MARKER, OUTCOME = "polka_followup_id", "polka_outcome"
+BATCH = 100
+WORKDAY_END = time(18, 0)
+_CHANNEL_STATUSES = {401, 403}
+_COMPLETED = "COMPLETED"
+_OWN_PROPERTIES: dict[str, dict[str, Any]] = {
+    MARKER: {"label": "Polka: ключ строки", "type": "string", "fieldType": "text", "hasUniqueValue": True},
+    OUTCOME: {"label": "Polka: чем закончилось", "type": "string", "fieldType": "textarea"},
+}
+Result = TypeVar("Result")
+
+
+class HubspotChannel:
+    """Tasks of one account."""
+
+    name = "hubspot"
+    per: Per = "client"
+
+    def __init__(
+        self,
+        connection: Connection,
+        renderer: Renderer,
+        *,
+        limits: Limits | None = None,
+        client: HubspotClient | None = None,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        """limits: shared with the other workers. release: called when we are closed."""
+        self._connection = connection
+        self._renderer = renderer
+        self._limits = limits
+        self._client = client
+        self._release = release
+        self._owners: dict[str, str | None] = {}
+        self._marked = False
+
+    def find(self, keys: Sequence[Key]) -> Mapping[str, Finding]:
+        if not keys:
+            return {}
+        try:
+            if not self._has_marker():
+                return {key.value: NotFound() for key in keys}
+            found = self._tasks([key.value for key in keys])
+        except ClientError as error:
+            return {key.value: CannotTell(str(error)) for key in keys}
+        return {key.value: Receipt(found[key.value]) if key.value in found else NotFound() for key in keys}
+
+    def check(self, delivery: Delivery) -> str:
+        self._task(delivery)
+        return self._owner(delivery)
+
+    def send(self, delivery: Delivery) -> Receipt:
+        owner = self._owner(delivery)
+        self._make_marker()
+        key = delivery.key.value
+        properties = {**self._task(delivery), "hubspot_owner_id": owner, MARKER: key}
+        try:
+            made = self._asked(lambda account: account.create(TASKS, {"properties": properties, "associations": []}))
+            return Receipt(str(made.json()["id"]), f"owner:{owner}")
+        except Fatal as error:
+            # Somebody, perhaps we before a crash, has made it already.
+            if error.code == UNIQUE_VALUE_TAKEN and (found := self._tasks([key]).get(key)):
+                return Receipt(found, f"owner:{owner}")
+            raise
+        except (KeyError, ClientError) as error:
+            if isinstance(error, ClientError) and error.code != "not_json":
+                raise
+            raise Unknown("the account took the task and did not say its id") from None
+
+    def outcome(self, task_id: str) -> TaskOutcome | None:
+        """What became of the task; None when there is no such task any more."""
+        task = self._one(task_id, "hs_task_status", OUTCOME)
+        return (
+            None if task is None else TaskOutcome(task.get("hs_task_status") == _COMPLETED, task.get(OUTCOME) or None)
+        )
+
+    def is_done(self, task_id: str) -> bool | None:
+        """Whether the rep has closed the task; None when there is no such task any more."""
+        found = self.outcome(task_id)
+        return None if found is None else found.is_done
+
+    def finish(self, task_id: str, comment: str | None) -> None:
+        """Close the task, with a comment below its text; harmless when repeated."""
+        task = self._one(task_id, "hs_task_body")
+        if task is None:
+            log.info("task %s is not there any more, there is nothing to close", task_id)
+            return
+        properties = {"hs_task_status": _COMPLETED}
+        body = task.get("hs_task_body") or ""
+        if comment and comment not in body:
+            properties["hs_task_body"] = f"{body}\n\n{comment}".strip()
+        self._asked(lambda account: account.change(f"{TASKS}/{task_id}", {"properties": properties}))
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._release()
+
+    # --- inside ---
+
+    def _task(self, delivery: Delivery) -> dict[str, str]:
+        row = delivery.rows[0]
+        due = datetime.combine(delivery.as_of, WORKDAY_END, ZoneInfo(self._renderer.time_zone))
+        return {
+            "hs_task_subject": self._renderer.task_title(row),
+            "hs_task_body": plain(self._renderer.task_description(row, delivery.contacts.phone_of(row))),
+            "hs_timestamp": due.isoformat(timespec="seconds"),
+            "hs_task_status": "NOT_STARTED",
+            "hs_task_type": "CALL",
+        }
+
+    def _owner(self, delivery: Delivery) -> str:
+        """Id of the active owner with the rep's e-mail."""
+        email = (delivery.manager.email or "").strip().lower()
+        if not email:
+            raise Fatal(reason("no_email", self._renderer.language))
+        if email not in self._owners:
+            answer = self._asked(lambda account: account.get("/crm/v3/owners", {"email": email, "limit": 100}).json())
+            # An account may ignore the condition: only the e-mail itself is proof.
+            ids = [
+                str(owner["id"])
+                for owner in answer.get("results") or []
+                if str(owner.get("email") or "").lower() == email and not owner.get("archived")
+            ]
+            self._owners[email] = min(ids, key=int) if ids else None
+        owner = self._owners[email]
+        if owner is None:
+            raise Fatal(reason("no_employee", self._renderer.language))
+        return owner
+
+    def _tasks(self, keys: Sequence[str]) -> dict[str, str]:
+        """Task ids by key, of those that are there."""
+        found: dict[str, str] = {}
+        for start in range(0, len(keys), BATCH):
+            body = {
+                "idProperty": MARKER,
+                "properties": [MARKER],
+                "propertiesWithHistory": [],
+                "inputs": [{"id": key} for key in keys[start : start + BATCH]],
+            }
+            answer = self._asked(lambda account, body=body: account.read(f"{TASKS}/batch/read", body).json())  # type: ignore[misc]
+            for task in answer.get("results") or []:
+                found[str(task["properties"][MARKER])] = str(task["id"])
+        return found
+
+    def _one(self, task_id: str, *names: str) -> dict[str, Any] | None:
+        try:
+            answer = self._asked(lambda account: account.get(f"{TASKS}/{task_id}", {"properties": names}).json())
+        except Fatal as error:
+            if error.status == 404:
+                return None
+            raise
+        properties: dict[str, Any] = answer["properties"]
+        return properties
+
+    def _has_marker(self) -> bool:
+        """Whether the account has our property, and keeps it unique. Without it no task of ours can be there."""
+        if self._marked:
+            return True
+        try:
+            found = self._asked(lambda account: account.get(f"{PROPERTIES}/{MARKER}").json())
+        except Fatal as error:
+            if error.status == 404:
+                return False
+            raise
+        if not found.get("hasUniqueValue"):
+            raise ChannelDown(f"the tasks' property {MARKER} must hold unique values: delete it, it will be made anew")
+        self._marked = True
+        return True
+
+    def _make_marker(self) -> None:
+        """Add our properties to the account's tasks, in the group of the standard ones."""
+        if self._has_marker():
+            return
+        group = self._asked(lambda account: account.get(f"{PROPERTIES}/hs_task_subject").json()).get("groupName")
+        for name, definition in _OWN_PROPERTIES.items():
+            body = {"name": name, "groupName": group, **definition}
+            try:
+                self._asked(lambda account, body=body: account.create(PROPERTIES, body))  # type: ignore[misc]
+            except Fatal as error:
+                if error.status != 409:  # somebody else has just made it
+                    raise ChannelDown(
+                        f"{error}; the private app needs the right to add the property {name} to tasks"
+                    ) from None
+            except Unknown:
+                pass  # asked for again below
+        if not self._has_marker():
+            raise ChannelDown(f"the tasks' property {MARKER} could not be made")
+
+    def _asked(self, ask: Callable[[HubspotClient], Result]) -> Result:
+        if self._client is None:
+            self._client = HubspotClient(self._connection, limits=self._limits)
+        try:
+            return ask(self._client)
+        except LimitReached as error:
+            raise ChannelDown(str(error), status=error.status, code=error.code) from None
+        except Fatal as error:
+            if error.status in _CHANNEL_STATUSES or error.status is None:
+                raise ChannelDown(str(error), status=error.status, code=error.code) from None
+            raise

@@ -77,10 +77,15 @@ def finish_run(
     finished_at: datetime,
     cursor: datetime | None = None,
     covered_until: datetime | None = None,
+    published: bool | None = None,
 ) -> None:
-    """Close a run and move cursor and coverage, all in one transaction. None leaves them where they are."""
+    """Close a run and move cursor and coverage, all in one transaction. None leaves them where they are.
+
+    published: whether the source has the entity at all; None when it was not asked.
+    """
     with conn.transaction():
         _close(conn, load_id, counters, finished_at, "done", None)
+        conn.execute("update ops.load_run set published = %s where load_id = %s", [published, load_id])
         if cursor is not None:
             conn.execute(
                 """

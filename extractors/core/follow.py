@@ -81,6 +81,7 @@ class FeedLoad:
                 finished_at=clock.now(),
                 cursor=min(position, started) if position else None,
                 covered_until=covered if moves else None,
+                published=there,
             )
             if there and moves:
                 self._feed.committed()

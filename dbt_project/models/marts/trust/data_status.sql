@@ -40,6 +40,15 @@ loads as (
     group by instance
 ),
 
+known_entities as (
+    select
+        instance,
+        count(*) filter (where is_known) as entities_known,
+        string_agg(entity, ', ' order by entity) filter (where is_unpublished) as unpublished_entities
+    from {{ ref('int_known_entity') }}
+    group by instance
+),
+
 verdicts as (
     select distinct on (instance, branch_id)
         instance,
@@ -102,6 +111,8 @@ select
     coverage.covered_until,
     coverage.last_success_at,
     coalesce(coverage.entities_covered, 0) as entities_covered,
+    coalesce(known_entities.entities_known, 0) as entities_known,
+    known_entities.unpublished_entities,
     coalesce(loads.failed_entities, 0) as failed_entities,
     cast(coalesce(loads.rejected_records, 0) as bigint) as rejected_records,
     orders.newest_order_on,
@@ -115,6 +126,7 @@ select
 from branches
 left join coverage on branches.instance = coverage.instance
 left join loads on branches.instance = loads.instance
+left join known_entities on branches.instance = known_entities.instance
 left join orders on branches.instance = orders.instance and branches.branch_id = orders.branch_id
 left join shipments on branches.instance = shipments.instance and branches.branch_id = shipments.branch_id
 left join verdicts on branches.instance = verdicts.instance and branches.branch_id = verdicts.branch_id

@@ -13,5 +13,6 @@ select
     rows_claimed,
     rows_seen,
     rows_rejected,
+    published,
     error
 from source

@@ -19,6 +19,17 @@ class WorldKind(StrEnum):
     replay = "replay"
 
 
+class Configuration(StrEnum):
+    ut11 = "ut11"
+    unf = "unf"
+    bp30 = "bp30"
+
+
+class Crm(StrEnum):
+    amocrm = "amocrm"
+    hubspot = "hubspot"
+
+
 def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
@@ -39,6 +50,8 @@ def serve(
     data: Annotated[Path | None, typer.Option(exists=True, help="The invoices to replay, .csv or .csv.gz")] = None,
     faults: Annotated[Path | None, typer.Option(exists=True, help="JSON list of planned faults")] = None,
     quirks: Annotated[Path | None, typer.Option(exists=True, help="JSON object with moods of the publication")] = None,
+    configuration: Annotated[Configuration, typer.Option(help="Of the seeded world's 1C base")] = Configuration.ut11,
+    also: Annotated[list[Crm] | None, typer.Option(help="Further CRMs with the same clients")] = None,
 ) -> None:
     """Serve 1C, Bitrix24 and a mail server on free loopback ports until SIGTERM."""
     from simulators.serve import Options, run
@@ -55,6 +68,8 @@ def serve(
                 data=data,
                 faults=faults,
                 quirks=quirks,
+                configuration=configuration.value,
+                also=tuple(crm.value for crm in also or ()),
             )
         )
     )

@@ -9,16 +9,25 @@ import os
 import secrets
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from simulators.amocrm import Integration
+from simulators.amocrm import build_app as build_amocrm
 from simulators.bitrix24 import WEBHOOK_CODE, BitrixUser
 from simulators.bitrix24 import build_app as build_bitrix24
+from simulators.bitrix24.crm import Crm
+from simulators.bitrix24.crm_world import build_world_app as build_bitrix24_world
+from simulators.bitrix24.crm_world import refill
+from simulators.hubspot import TOKEN as HUBSPOT_TOKEN
+from simulators.hubspot import build_app as build_hubspot
+from simulators.hubspot import fill as fill_hubspot
 from simulators.mail import MailSink, smtp_protocol
 from simulators.onec.base import Base
 from simulators.onec.connections import TrackedProtocol
@@ -26,6 +35,8 @@ from simulators.onec.exchange import ExchangePlan
 from simulators.onec.faults import FaultPlan
 from simulators.onec.server import PUBLICATION, OnecServer, Quirks
 from simulators.world.build import Manager, World
+from simulators.world.crm import CrmPicture, crm_on
+from simulators.world.crm import CrmPicture, crm_on
 from simulators.world.manifest import manifest
 from simulators.world.onec import base_on
 from simulators.world.plan import HORIZON_DAYS
@@ -47,6 +58,8 @@ class Options:
     data: Path | None = None
     faults: Path | None = None
     quirks: Path | None = None
+    configuration: str = "ut11"  # of the seeded world's 1C base: ut11, unf or bp30
+    also: tuple[str, ...] = ()  # further CRMs to serve: amocrm, hubspot
 
 
 def write_json(path: Path, payload: Any) -> None:
@@ -56,13 +69,36 @@ def write_json(path: Path, payload: Any) -> None:
     temporary.replace(path)
 
 
+class Portals:
+    """The CRM side of the seeded world as three portals: a distributor has one of them, the demo reads Bitrix24."""
+
+    def __init__(self, folder: Path, picture: CrmPicture) -> None:
+        self._crm = Crm("Europe/Moscow", lambda: datetime.now(UTC))
+        self.bitrix24 = build_bitrix24_world(folder / "bitrix24.json", picture, crm=self._crm)
+        self.amocrm = build_amocrm(folder, picture)
+        self.hubspot = build_hubspot(folder / "hubspot.jsonl", picture)
+        self._shown = picture
+
+    def show(self, picture: CrmPicture) -> None:
+        """Another morning; what was written to the portals stays."""
+        if picture == self._shown:
+            return
+        refill(self._crm, picture)
+        self.amocrm.show(picture)
+        fill_hubspot(self.hubspot.state.portal, picture)
+        self._shown = picture
+
+
 class SeededDay:
     """The seeded world served as of one day, and moved to a later one."""
 
     def __init__(self, options: Options, day: date) -> None:
         self._folder = options.state_dir
+        self._configuration = options.configuration
+        self._crms: list[Callable[[CrmPicture], object]] = []
         self.world = World(options.seed, self._anchor(options, day))
         self.base = Base([], plan=ExchangePlan())
+        self.portals = Portals(options.state_dir, crm_on(self.world, day))
         self.move(day)
 
     def _anchor(self, options: Options, day: date) -> date:
@@ -81,23 +117,50 @@ class SeededDay:
 
     def move(self, day: date) -> dict[str, Any]:
         """Serve the morning of `day` and write its manifest."""
-        self.base.become(base_on(self.world, day))
+        self.base.become(base_on(self.world, day, self._configuration))
+        if self._crms:
+            picture = crm_on(self.world, day)
+            for show in self._crms:
+                show(picture)
+        self.day = day
         truths = manifest(self.world, day)
         write_json(self._folder / "manifest.json", truths)
         return {"as_of": truths["as_of"], "planted": len(truths["planted"])}
 
+    def crm(self, name: str) -> tuple[ASGIApp, str, dict[str, str]]:
+        """A further CRM that shows this world: its application, the path of its API, what a connection needs."""
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        picture = crm_on(self.world, self.day)
+        if name == "amocrm":
+            from simulators.amocrm import Integration
+            from simulators.amocrm import build_app as build_amocrm
 
-def _build(options: Options) -> tuple[Base, list[Manager], Any]:
+            integration = Integration()
+            account = build_amocrm(folder, picture, integration=integration)
+            self._crms.append(account.show)
+            return account, "", {"password": integration.long_lived_token}
+        if name == "hubspot":
+            from simulators.hubspot import TOKEN, fill
+            from simulators.hubspot import build_app as build_hubspot
+
+            app = build_hubspot(folder / "written.jsonl", picture)
+            self._crms.append(lambda later: fill(app.state.portal, later))
+            return app, "", {"password": TOKEN}
+        raise SystemExit(f"No such CRM to serve: {name}")
+
+
+def _build(options: Options) -> tuple[Base, list[Manager], Any, SeededDay | None]:
     if options.world == "seeded":
         seeded = SeededDay(options, options.as_of or business_date())
-        return seeded.base, seeded.world.managers, lambda text: seeded.move(date.fromisoformat(text))
+        return seeded.base, seeded.world.managers, lambda text: seeded.move(date.fromisoformat(text)), seeded
     from simulators.replay import Replay  # pandas is slow to import
 
     if options.data is None:
         raise SystemExit("serve --world replay needs --data FILE")
     replay = Replay.read(options.data)
     write_json(options.state_dir / "manifest.json", replay.manifest())
-    return replay.base(), replay.managers(), None
+    return replay.base(), replay.managers(), None, None
 
 
 def _portal_user(number: int, manager: Manager) -> BitrixUser:
@@ -131,13 +194,11 @@ async def run(options: Options) -> None:
     options.state_dir.mkdir(parents=True, exist_ok=True)
     endpoints_path = options.state_dir / "endpoints.json"
     endpoints_path.unlink(missing_ok=True)
-    base, managers, on_day = _build(options)
+    base, managers, on_day, seeded = _build(options)
     password = secrets.token_urlsafe(12)
     faults = FaultPlan.parse(json.loads(options.faults.read_text(encoding="utf-8"))) if options.faults else FaultPlan()
     quirks = Quirks(**json.loads(options.quirks.read_text(encoding="utf-8"))) if options.quirks else Quirks()
-    onec = OnecServer(base, LOGIN, password, quirks=quirks, faults=faults, on_day=on_day)
-    users = [_portal_user(number, manager) for number, manager in enumerate(managers, start=11)]
-    bitrix24 = build_bitrix24(options.state_dir / "bitrix24.json", users)
+    onec = OnecServer(served.base, LOGIN, password, quirks=quirks, faults=faults, on_day=served.on_day)
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -145,7 +206,8 @@ async def run(options: Options) -> None:
         loop.add_signal_handler(name, stop.set)
     sink = MailSink(options.state_dir / "mail")
     mail = await loop.create_server(lambda: smtp_protocol(sink), "127.0.0.1", 0)
-    servers = [_Server(onec.app), _Server(bitrix24)]
+    further = {name: seeded.crm(name) for name in options.also} if seeded else {}
+    servers = [_Server(onec.app), _Server(bitrix24), *(_Server(app) for app, _, _ in further.values())]
     sockets = [free_socket() for _ in servers]
     tasks = [
         asyncio.create_task(server._serve([listener]))  # without uvicorn's own signal handling
@@ -154,6 +216,8 @@ async def run(options: Options) -> None:
     while not all(server.started for server in servers):
         await asyncio.sleep(0.01)
     ports = [listener.getsockname()[1] for listener in sockets]
+    addresses = {name: f"http://127.0.0.1:{port}" for name, port in zip(served.others, ports[2:], strict=True)}
+    tokens = {"amocrm": Integration().long_lived_token, "hubspot": HUBSPOT_TOKEN}
     host, mail_port = mail.sockets[0].getsockname()[:2]
     write_json(
         endpoints_path,
@@ -162,7 +226,12 @@ async def run(options: Options) -> None:
             "world": options.world,
             "onec": {"url": f"http://127.0.0.1:{ports[0]}{PUBLICATION}", "login": LOGIN, "password": password},
             "bitrix24": {"url": f"http://127.0.0.1:{ports[1]}/rest/1/{WEBHOOK_CODE}/"},
+            **{name: {"url": url, "token": tokens[name]} for name, url in addresses.items()},
             "smtp": {"host": host, "port": mail_port},
+            **{
+                name: {"url": f"http://127.0.0.1:{port}{path}", **needed}
+                for (name, (_, path, needed)), port in zip(further.items(), ports[2:], strict=True)
+            },
         },
     )
     endpoints_path.chmod(0o600)

@@ -26,6 +26,35 @@ def manifest(world: World, day: date) -> dict[str, Any]:
         "counts": _counts(world, day),
         "planted": sorted(planted, key=lambda item: (item["client_id"], item["outlet_id"])),
         "traps": sorted(traps, key=lambda item: (item["kind"], item["outlet_id"])),
+        "control": _control(world, day),
+    }
+
+
+def _control(world: World, day: date) -> dict[str, Any]:
+    """What registers and marts must add up to, from the plans of payments and deliveries; money is net of returns."""
+    moment = morning(day)
+    warehouses = [[world.guid("warehouse", branch, n) for n in range(2)] for branch in range(len(world.organisations))]
+    return {
+        "debt": [
+            {"legal_entity_id": key, "debt": money(debt), "overdue": money(overdue)}
+            for key, (debt, overdue) in sorted(world.ledger.debts(moment).items())
+        ],
+        "stock": [
+            {
+                "warehouse_id": warehouses[branch][place],
+                "product_id": world.products[product].key,
+                "quantity": quantity,
+            }
+            for (branch, place, product), quantity in sorted(world.ledger.stock(moment).items())
+        ],
+        "revenue": [
+            {"day": shipped.isoformat(), "organisation_id": world.organisations[branch], "amount": money(amount)}
+            for (shipped, branch), amount in sorted(world.ledger.revenue(moment).items())
+        ],
+        "paid": {
+            kind: money(sum(p.amount for p in world.ledger.payments if p.kind == kind and p.at <= moment))
+            for kind in ("bank", "cash", "card")
+        },
     }
 
 
@@ -86,4 +115,5 @@ def _counts(world: World, day: date) -> dict[str, int]:
 
 def money(kopecks: int) -> str:
     """`18400.50`"""
-    return f"{kopecks // 100}.{kopecks % 100:02d}"
+    sign = "-" if kopecks < 0 else ""
+    return f"{sign}{abs(kopecks) // 100}.{abs(kopecks) % 100:02d}"

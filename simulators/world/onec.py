@@ -37,8 +37,12 @@ _ORDER_TYPE = '"StandardODATA.Document_ЗаказКлиента"'
 _SHIPMENT_TYPE = '"StandardODATA.Document_РеализацияТоваровУслуг"'
 
 
-def base_on(world: World, day: date) -> Base:
-    """The published sets as they stand at six in the morning of `day`."""
+def base_on(world: World, day: date, configuration: str = "ut11") -> Base:
+    """The published sets as they stand at six in the morning of `day`, in УТ 11, УНФ (unf) or БП 3.0 (bp30)."""
+    if configuration != "ut11":
+        from simulators.world.onec_translated import translated_base  # it tells what this module publishes
+
+        return translated_base(world, day, configuration)
     return Publisher(world, morning(day)).base()
 
 

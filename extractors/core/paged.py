@@ -88,6 +88,7 @@ class PagedLoad:
                 finished_at=clock.now(),
                 cursor=cursor,
                 covered_until=covered,
+                published=there,
             )
         except Exception as error:
             note_failure(self._conn, self._load_id, self._counters, error)

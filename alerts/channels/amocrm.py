@@ -2,8 +2,8 @@
 
 amoCRM has no field for a foreign id and does not search tasks by their text, so the key of a row stands in the last
 line of the task's text, and it is found by reading the tasks of the last days. The answer to a creation repeats our
-`request_id`; the portal does not keep it. Lists may show a new task some seconds late: a row in doubt is looked up when
-its lease is over or after a minute and a half, never at once.
+`request_id`; the portal does not keep it. Lists may show a new task some seconds late: what is not
+found at once stays in doubt, and is looked up again a minute and a half later or when a dead sender's lease is over.
 """
 
 import json
@@ -212,5 +212,8 @@ class AmocrmChannel:
 
     def _portal(self) -> AmocrmClient:
         if self._client is None:
-            self._client = AmocrmClient(self._connection, limits=self._limits, tokens=self._tokens)
+            # A sender must be done, or have given up, while its lease lasts.
+            self._client = AmocrmClient(
+                self._connection, limits=self._limits, tokens=self._tokens, timeout=30.0, attempts=3, longest_wait=20.0
+            )
         return self._client

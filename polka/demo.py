@@ -13,6 +13,7 @@ from polka.lists import read_list, show_list
 from polka.progress import Steps
 from polka.simulated import Simulated
 from polka.stack import (
+    CRM,
     SOURCE,
     Stack,
     ended_by_signals,
@@ -64,7 +65,10 @@ def demo(console: Console) -> None:
 
 
 def build_marts(api: AirflowApi, steps: Steps) -> None:
-    """Extract, and when that announced something, the transformation it starts."""
+    """Extract from both systems, and when that announced something, the transformation it starts."""
+    # The portal first, while nothing listens yet: one build for both.
+    api.unpause(f"extract__{CRM}")
+    follow(api, steps, "Bitrix24 → raw (extract)", api.trigger(f"extract__{CRM}"))
     for dag_id in (f"extract__{SOURCE}", "transform"):
         api.unpause(dag_id)
     tasks = follow(api, steps, "1C → raw (extract)", api.trigger(f"extract__{SOURCE}"))

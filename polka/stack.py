@@ -23,6 +23,7 @@ GIGABYTE = 1_000_000_000
 SPACE_NEEDED = 1 * GIGABYTE
 SIMULATORS_TIMEOUT_SECONDS = 180.0
 SOURCE = "onec_main"
+CRM = "b24_main"
 
 
 class ForeignWarehouse(RuntimeError):
@@ -145,7 +146,8 @@ class Stack:
 
 
 def dag_ids() -> list[str]:
-    return [f"extract__{SOURCE}", f"reconcile__{SOURCE}", "transform", "follow_up"]
+    reading = [f"{dag}__{source}" for source in (CRM, SOURCE) for dag in ("extract", "reconcile")]
+    return [*reading, "transform", "follow_up"]
 
 
 def prepare_warehouse(url: str) -> str:
@@ -170,11 +172,12 @@ def check_space(folder: Path) -> None:
 
 
 def sources_file(folder: Path) -> Path:
-    """A sources file with the simulated base alone, whatever the person has configured."""
+    """A sources file with the simulated base and portal alone, whatever the person has configured."""
     path = folder / "sources.yml"
     path.write_text(
         f"sources:\n  - {{id: {SOURCE}, kind: onec, connection: {SOURCE}, mapping: ut11, "
-        "timezone: Europe/Moscow, branches: by_organization}\n",
+        "timezone: Europe/Moscow, branches: by_organization}\n"
+        f"  - {{id: {CRM}, kind: bitrix24, connection: {CRM}, timezone: Europe/Moscow}}\n",
         encoding="utf-8",
     )
     return path

@@ -18,16 +18,11 @@ from typing import Any, Literal
 import uvicorn
 from starlette.types import ASGIApp
 
-from simulators.amocrm import Integration
-from simulators.amocrm import build_app as build_amocrm
 from simulators.bitrix24 import WEBHOOK_CODE, BitrixUser
 from simulators.bitrix24 import build_app as build_bitrix24
 from simulators.bitrix24.crm import Crm
 from simulators.bitrix24.crm_world import build_world_app as build_bitrix24_world
 from simulators.bitrix24.crm_world import refill
-from simulators.hubspot import TOKEN as HUBSPOT_TOKEN
-from simulators.hubspot import build_app as build_hubspot
-from simulators.hubspot import fill as fill_hubspot
 from simulators.mail import MailSink, smtp_protocol
 from simulators.onec.base import Base
 from simulators.onec.connections import TrackedProtocol
@@ -35,7 +30,6 @@ from simulators.onec.exchange import ExchangePlan
 from simulators.onec.faults import FaultPlan
 from simulators.onec.server import PUBLICATION, OnecServer, Quirks
 from simulators.world.build import Manager, World
-from simulators.world.crm import CrmPicture, crm_on
 from simulators.world.crm import CrmPicture, crm_on
 from simulators.world.manifest import manifest
 from simulators.world.onec import base_on
@@ -69,26 +63,6 @@ def write_json(path: Path, payload: Any) -> None:
     temporary.replace(path)
 
 
-class Portals:
-    """The CRM side of the seeded world as three portals: a distributor has one of them, the demo reads Bitrix24."""
-
-    def __init__(self, folder: Path, picture: CrmPicture) -> None:
-        self._crm = Crm("Europe/Moscow", lambda: datetime.now(UTC))
-        self.bitrix24 = build_bitrix24_world(folder / "bitrix24.json", picture, crm=self._crm)
-        self.amocrm = build_amocrm(folder, picture)
-        self.hubspot = build_hubspot(folder / "hubspot.jsonl", picture)
-        self._shown = picture
-
-    def show(self, picture: CrmPicture) -> None:
-        """Another morning; what was written to the portals stays."""
-        if picture == self._shown:
-            return
-        refill(self._crm, picture)
-        self.amocrm.show(picture)
-        fill_hubspot(self.hubspot.state.portal, picture)
-        self._shown = picture
-
-
 class SeededDay:
     """The seeded world served as of one day, and moved to a later one."""
 
@@ -98,8 +72,12 @@ class SeededDay:
         self._crms: list[Callable[[CrmPicture], object]] = []
         self.world = World(options.seed, self._anchor(options, day))
         self.base = Base([], plan=ExchangePlan())
-        self.portals = Portals(options.state_dir, crm_on(self.world, day))
         self.move(day)
+        crm = Crm("Europe/Moscow", lambda: datetime.now(UTC))
+        self.bitrix24: ASGIApp = build_bitrix24_world(
+            options.state_dir / "bitrix24.json", crm_on(self.world, day), crm=crm
+        )
+        self._crms.append(lambda picture: refill(crm, picture))
 
     def _anchor(self, options: Options, day: date) -> date:
         """The anchor of the state folder, so that a later start serves the same world some days on."""
@@ -150,17 +128,19 @@ class SeededDay:
         raise SystemExit(f"No such CRM to serve: {name}")
 
 
-def _build(options: Options) -> tuple[Base, list[Manager], Any, SeededDay | None]:
+def _build(options: Options) -> tuple[Base, ASGIApp, Any, SeededDay | None]:
+    """The 1C base, the Bitrix24 portal, how to move to another day, and the seeded world when that is served."""
     if options.world == "seeded":
         seeded = SeededDay(options, options.as_of or business_date())
-        return seeded.base, seeded.world.managers, lambda text: seeded.move(date.fromisoformat(text)), seeded
+        return seeded.base, seeded.bitrix24, lambda text: seeded.move(date.fromisoformat(text)), seeded
     from simulators.replay import Replay  # pandas is slow to import
 
     if options.data is None:
         raise SystemExit("serve --world replay needs --data FILE")
     replay = Replay.read(options.data)
     write_json(options.state_dir / "manifest.json", replay.manifest())
-    return replay.base(), replay.managers(), None, None
+    users = [_portal_user(number, manager) for number, manager in enumerate(replay.managers(), start=11)]
+    return replay.base(), build_bitrix24(options.state_dir / "bitrix24.json", users), None, None
 
 
 def _portal_user(number: int, manager: Manager) -> BitrixUser:
@@ -194,11 +174,11 @@ async def run(options: Options) -> None:
     options.state_dir.mkdir(parents=True, exist_ok=True)
     endpoints_path = options.state_dir / "endpoints.json"
     endpoints_path.unlink(missing_ok=True)
-    base, managers, on_day, seeded = _build(options)
+    base, bitrix24, on_day, seeded = _build(options)
     password = secrets.token_urlsafe(12)
     faults = FaultPlan.parse(json.loads(options.faults.read_text(encoding="utf-8"))) if options.faults else FaultPlan()
     quirks = Quirks(**json.loads(options.quirks.read_text(encoding="utf-8"))) if options.quirks else Quirks()
-    onec = OnecServer(served.base, LOGIN, password, quirks=quirks, faults=faults, on_day=served.on_day)
+    onec = OnecServer(base, LOGIN, password, quirks=quirks, faults=faults, on_day=on_day)
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -216,8 +196,6 @@ async def run(options: Options) -> None:
     while not all(server.started for server in servers):
         await asyncio.sleep(0.01)
     ports = [listener.getsockname()[1] for listener in sockets]
-    addresses = {name: f"http://127.0.0.1:{port}" for name, port in zip(served.others, ports[2:], strict=True)}
-    tokens = {"amocrm": Integration().long_lived_token, "hubspot": HUBSPOT_TOKEN}
     host, mail_port = mail.sockets[0].getsockname()[:2]
     write_json(
         endpoints_path,
@@ -226,7 +204,6 @@ async def run(options: Options) -> None:
             "world": options.world,
             "onec": {"url": f"http://127.0.0.1:{ports[0]}{PUBLICATION}", "login": LOGIN, "password": password},
             "bitrix24": {"url": f"http://127.0.0.1:{ports[1]}/rest/1/{WEBHOOK_CODE}/"},
-            **{name: {"url": url, "token": tokens[name]} for name, url in addresses.items()},
             "smtp": {"host": host, "port": mail_port},
             **{
                 name: {"url": f"http://127.0.0.1:{port}{path}", **needed}

@@ -44,6 +44,13 @@ def extract_dag(source: SourceConfig) -> DAG:
             context["entity_name"] = entity
             return jobs.extract_entity(instance, entity, triggered_by=context["run_id"])
 
+        # After the entities: what they brought and what the base says in total then belong together.
+        @task(retry_policy=ONLY_WHAT_CAN_HEAL, trigger_rule="all_done")
+        def control_totals(instance: str) -> dict:
+            from polka import jobs
+
+            return jobs.control_totals(instance)
+
         @task(retries=0, trigger_rule="all_done")
         def check(instance: str) -> dict:
             from polka import jobs
@@ -69,6 +76,8 @@ def extract_dag(source: SourceConfig) -> DAG:
         landed >> checked
         announce(checked, landed)
         landed >> report_failures()
+        if source.kind == "onec":
+            landed >> control_totals(source.id)
     return dag
 
 

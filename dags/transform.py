@@ -49,4 +49,13 @@ with DAG(
 
         return jobs.check_marts(built["as_of"], run_id=get_current_context()["run_id"])
 
-    check(build())
+    # Where the marts differ from 1C's own totals, the documents are compared one by one.
+    @task(retries=1)
+    def explain_differences() -> dict:
+        from polka import jobs
+
+        return jobs.explain_differences()
+
+    built = build()
+    checked = check(built)
+    built >> explain_differences() >> checked

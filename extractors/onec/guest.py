@@ -1,6 +1,6 @@
 """Being a good guest of a 1C base: few requests at once among all workers, and none in its quiet hours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from clients.connection import Connection
 from clients.errors import NotNow
 from clients.onec import OnecClient
-from extractors.core.kinds import Opening
 from warehouse import clock
+from warehouse.db import Connection as Database
 from warehouse.limits import SharedLimits
 from warehouse.settings import Settings
 from warehouse.sources import SourceConfig
@@ -39,19 +39,23 @@ def ensure_not_quiet(source: SourceConfig, moment: datetime) -> None:
 
 
 @contextmanager
-def visit(opening: Opening) -> Iterator[OnecClient]:
-    """A client of the base that keeps to its limits."""
-    source, settings = opening.source, opening.settings
+def visit(
+    source: SourceConfig,
+    connection: Connection,
+    settings: Settings,
+    database: Callable[[], AbstractContextManager[Database]],
+) -> Iterator[OnecClient]:
+    """A client of the base that keeps to its limits. database: opens a connection to share them with other workers."""
     most = parallel_requests(source, settings)
-    key = _key(opening.connection)
-    with SharedLimits(opening.database) as limits:
+    key = _key(connection)
+    with SharedLimits(database) as limits:
 
         def slot() -> AbstractContextManager[None]:
             ensure_not_quiet(source, clock.now())
             return limits.slot(key, most)
 
         ensure_not_quiet(source, clock.now())
-        with OnecClient(opening.connection, timeout=settings.request_timeout_seconds, slot=slot) as client:
+        with OnecClient(connection, timeout=settings.request_timeout_seconds, slot=slot) as client:
             yield client
 
 

@@ -15,7 +15,7 @@ from extractors.onec.virtual_tables import SliceReader
 @contextmanager
 def open_entity(opening: Opening) -> Iterator[Reader | Feed]:
     """The entity, ready to be read."""
-    with visit(opening) as client:
+    with visit(opening.source, opening.connection, opening.settings, opening.database) as client:
         reader = _reader(client, opening)
         if opening.source.exchange_plan is None or isinstance(reader, SliceReader) or opening.mapping.only:
             # A plan knows no virtual tables, and nothing of the conditions of a mapping.

@@ -106,6 +106,11 @@ select md5(client_id) as followup_id, as_of, instance, client_id, branch_id, man
     jsonb_build_object('outlets', jsonb_build_array(jsonb_build_object('money_at_risk', money_at_risk))) as evidence
 from marts.order_expectation where status = 'missed_order';
 
+create table marts.reconciliation as
+select 'onec_main' as instance, 'org-' || branch as branch_id, day::date as accounted_on,
+    0.00 as difference_amount, array[]::text[] as differing_documents, 'agrees' as status, false as is_by_document
+from unnest(array['north', 'south']) as branch, generate_series(date '2025-06-01', date '2025-06-09', '1 day') as day;
+
 create table marts.distribution_numeric as
 select 50::numeric as nd_base_percent, 40::numeric as nd_assigned_percent;
 

@@ -152,6 +152,30 @@ def test_a_branch_that_stopped_long_ago_holds_alone(good_world: str) -> None:
     assert verdicts[SOUTH].reason_ru == "нет новых заказов больше десяти рабочих дней, последний — 19.03.2025"
 
 
+def test_a_kopeck_that_1c_has_and_we_have_not_holds_its_branch_alone(good_world: str) -> None:
+    change(
+        good_world,
+        """
+        update marts.reconciliation
+        set status = 'differs', difference_amount = 0.01,
+            differing_documents = array['Реализация РТ-000123: 1С 100.01, Polka 100.00']
+        where branch_id = 'org-south' and accounted_on = '2025-06-05'
+        """,
+    )
+    verdicts = {verdict.branch_id: verdict for verdict in evaluate(AS_OF, run_id="now", database_url=good_world)}
+    assert verdicts[NORTH].verdict == "go"
+    assert verdicts[SOUTH].verdict == "hold"
+    assert verdicts[SOUTH].reason_ru == (
+        "выручка не сходится с регистром 1С за 05.06, всего на 0.01 ₽: Реализация РТ-000123: 1С 100.01, Polka 100.00"
+    )
+
+
+@pytest.mark.parametrize("status", ["changed_since", "agrees"])
+def test_what_landed_after_the_comparison_does_not_hold(good_world: str, status: str) -> None:
+    change(good_world, f"update marts.reconciliation set status = '{status}', difference_amount = 5")
+    assert {v.verdict for v in evaluate(AS_OF, run_id="now", database_url=good_world)} == {"go"}
+
+
 def test_half_a_day_less_is_no_reason_to_hold(good_world: str) -> None:
     """Noise: every second order of the last working day is missing."""
     change(

@@ -7,12 +7,13 @@ moves to raw_history. The caller holds the advisory lock of (instance, entity), 
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Thread
 
 import msgspec
-import psycopg
 import zstandard
 from psycopg import sql
 
@@ -270,7 +271,7 @@ class Landing:
         self._parent_copy = ("load_id", "loaded_at", "instance", *layout.header, "source_version", "row_hash")
         if layout.modified:
             self._parent_copy += ("source_modified_at",)
-        self._open: tuple[ExitStack, Counts] | None = None
+        self._writing: Future[Counts] | None = None
         self._child_copy = tuple(("load_id", "instance", *names) for names in layout.lines)
 
     def is_empty(self) -> bool:
@@ -281,17 +282,45 @@ class Landing:
         return bool(row and row[0])
 
     def begin(self, page: Page, *, load_id: int, loaded_at: datetime, archive: bool = True) -> None:
-        """Start writing one page: archive and rows, all or nothing. A page without any news writes nothing at all.
+        """Write one page beside the caller: archive and rows, all or nothing; without any news nothing is written.
 
-        Everything is sent, the server may still be digesting it: the caller may decode the next page meanwhile and
-        must then `finish`. `page.all_new` promises that none of its records has landed before. Of a key that
-        repeats within the page the last record counts. `loaded_at` becomes the rows' loaded_at and the replaced
-        rows' replaced_at.
+        The caller may decode the next page meanwhile, must leave the connection alone, and must then `finish`.
+        `page.all_new` promises that none of its records has landed before. Of a key that repeats within the page the
+        last record counts. `loaded_at` becomes the rows' loaded_at and the replaced rows' replaced_at.
         """
-        if self._open is not None:
+        if self._writing is not None:
             raise RuntimeError("the page before was not finished")
-        with ExitStack() as stack:
-            stack.enter_context(self._conn.transaction())
+        self._writing = Future()
+        Thread(target=self._write_into, args=(self._writing, page, load_id, loaded_at, archive), name="landing").start()
+
+    def _write_into(
+        self, written: "Future[Counts]", page: Page, load_id: int, loaded_at: datetime, archive: bool
+    ) -> None:
+        try:
+            written.set_result(self._write(page, load_id, loaded_at, archive))
+        except BaseException as error:
+            written.set_exception(error)
+
+    def finish(self) -> Counts:
+        """Wait until the page that was begun is committed; nothing to do when there is none. Raises what went wrong."""
+        if self._writing is None:
+            return Counts()
+        writing, self._writing = self._writing, None
+        return writing.result()
+
+    def abandon(self) -> None:
+        """Wait for the page that was begun, if any, whatever becomes of it: the connection is free afterwards."""
+        with suppress(Exception):
+            self.finish()
+
+    def land(self, page: Page, *, load_id: int, loaded_at: datetime, archive: bool = True) -> Counts:
+        """`begin` and `finish` at once."""
+        if self._writing is not None:
+            raise RuntimeError("the page before was not finished")
+        return self._write(page, load_id, loaded_at, archive)
+
+    def _write(self, page: Page, load_id: int, loaded_at: datetime, archive: bool) -> Counts:
+        with self._conn.transaction():
             news = self._news(page)
             if news.new or news.changed or news.new_version or page.rejected:
                 self._wait_for_a_build()
@@ -303,35 +332,13 @@ class Landing:
                 if news.new_version:
                     self._set_versions(news.new_version)
                 if news.new:
-                    self._copy_records(self._relation, self._children("raw"), news.new, load_id, loaded_at, stack)
-            counts = Counts(
-                inserted=len(news.new),
-                changed=len(news.changed),
-                unchanged=news.unchanged + len(news.new_version),
-                rejected=len(page.rejected),
-            )
-            self._open = (stack.pop_all(), counts)
-
-    def finish(self) -> Counts:
-        """Commit the page that was begun; nothing to do when there is none."""
-        if self._open is None:
-            return Counts()
-        (stack, counts), self._open = self._open, None
-        stack.close()
-        return counts
-
-    def abandon(self, error: BaseException) -> None:
-        """Roll the page back that was begun, if any, because of `error`."""
-        if self._open is None:
-            return
-        (stack, _), self._open = self._open, None
-        with suppress(psycopg.Error):
-            stack.__exit__(type(error), error, error.__traceback__)
-
-    def land(self, page: Page, *, load_id: int, loaded_at: datetime, archive: bool = True) -> Counts:
-        """`begin` and `finish` at once."""
-        self.begin(page, load_id=load_id, loaded_at=loaded_at, archive=archive)
-        return self.finish()
+                    self._copy_records(self._relation, self._children("raw"), news.new, load_id, loaded_at)
+        return Counts(
+            inserted=len(news.new),
+            changed=len(news.changed),
+            unchanged=news.unchanged + len(news.new_version),
+            rejected=len(page.rejected),
+        )
 
     def present(self, dated_from: datetime | None = None, dated_to: datetime | None = None) -> set[str]:
         """Keys of landed records that are not deleted, of those dated in [dated_from, dated_to) where given.
@@ -528,9 +535,7 @@ class Landing:
         records: Sequence[Record],
         load_id: int,
         loaded_at: datetime,
-        last: ExitStack | None = None,
     ) -> None:
-        """COPY the rows of `records`. The last COPY is ended by `last` when given."""
         prefix = f"{load_id}\t{loaded_at.isoformat()}\t{self._instance}\t".encode()
         if self._layout.modified:
             rows = b"".join(
@@ -547,24 +552,18 @@ class Landing:
                     for record in records
                 ]
             )
-        pending = (parent, self._parent_copy, rows)
+        self._copy(parent, self._parent_copy, rows)
         prefix = f"{load_id}\t{self._instance}\t".encode()
         for position, child in enumerate(children):
             lines = b"\n".join([record.lines[position] for record in records if record.lines[position]])
             if lines:
-                self._copy(*pending)
                 rows = b"%b%b\n" % (prefix, lines.replace(b"\n", b"\n" + prefix))
-                pending = (child, self._child_copy[position], rows)
-        self._copy(*pending, last=last)
+                self._copy(child, self._child_copy[position], rows)
 
-    def _copy(
-        self, relation: sql.Identifier, columns: Sequence[str], rows: bytes, *, last: ExitStack | None = None
-    ) -> None:
+    def _copy(self, relation: sql.Identifier, columns: Sequence[str], rows: bytes) -> None:
         statement = sql.SQL("copy {} ({}) from stdin").format(relation, _names(columns))
-        with ExitStack() as here:
-            stack = last if last is not None else here
-            cursor = stack.enter_context(self._conn.cursor())
-            stack.enter_context(cursor.copy(statement)).write(rows)
+        with self._conn.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(rows)
 
     def _replace(self, records: Sequence[Record], load_id: int, loaded_at: datetime) -> None:
         """Changed records: by way of temporary tables, rewriting only what differs."""

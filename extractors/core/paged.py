@@ -162,7 +162,7 @@ class PagedLoad:
         return self._counters.rows_claimed
 
     def _pass(self, this: Pass, span: Window, *, all_new: bool) -> None:
-        """One pass over the pages. While the server digests a page, the next one is decoded, if it is there."""
+        """One pass over the pages. While one is written, the next one is decoded and those behind it are fetched."""
         pager = self._reader.pages(span, this.claimed)
         self._counters.rows_seen = self._seen_before
         with ThreadPoolExecutor(1, "archive") as packer:
@@ -180,11 +180,9 @@ class PagedLoad:
                         page.compressed = packed.result
                     add(self._counters, self._landing.finish())
                     self._landing.begin(page, load_id=self._load_id, loaded_at=clock.now())
-                    if not pager.is_ready():
-                        add(self._counters, self._landing.finish())
                 add(self._counters, self._landing.finish())
-            except BaseException as error:
-                self._landing.abandon(error)
+            except BaseException:
+                self._landing.abandon()
                 raise
 
     def _page(self, body: bytes, decoded: Decoded, *, all_new: bool = False) -> Page:

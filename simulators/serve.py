@@ -9,8 +9,8 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -69,15 +69,15 @@ class SeededDay:
     def __init__(self, options: Options, day: date) -> None:
         self._folder = options.state_dir
         self._configuration = options.configuration
-        self._crms: list[Callable[[CrmPicture], object]] = []
+        self._shows: list[Callable[[CrmPicture], object]] = []
         self.world = World(options.seed, self._anchor(options, day))
         self.base = Base([], plan=ExchangePlan())
         self.move(day)
+        picture = crm_on(self.world, day)
         crm = Crm("Europe/Moscow", lambda: datetime.now(UTC))
-        self.bitrix24: ASGIApp = build_bitrix24_world(
-            options.state_dir / "bitrix24.json", crm_on(self.world, day), crm=crm
-        )
-        self._crms.append(lambda picture: refill(crm, picture))
+        self._shows.append(lambda later: refill(crm, later))
+        self.bitrix24: ASGIApp = build_bitrix24_world(options.state_dir / "bitrix24.json", picture, crm=crm)
+        self.others = {name: self._crm(name, picture) for name in options.also}
 
     def _anchor(self, options: Options, day: date) -> date:
         """The anchor of the state folder, so that a later start serves the same world some days on."""
@@ -96,43 +96,50 @@ class SeededDay:
     def move(self, day: date) -> dict[str, Any]:
         """Serve the morning of `day` and write its manifest."""
         self.base.become(base_on(self.world, day, self._configuration))
-        if self._crms:
+        if self._shows:
             picture = crm_on(self.world, day)
-            for show in self._crms:
+            for show in self._shows:
                 show(picture)
-        self.day = day
         truths = manifest(self.world, day)
         write_json(self._folder / "manifest.json", truths)
         return {"as_of": truths["as_of"], "planted": len(truths["planted"])}
 
-    def crm(self, name: str) -> tuple[ASGIApp, str, dict[str, str]]:
-        """A further CRM that shows this world: its application, the path of its API, what a connection needs."""
+    def _crm(self, name: str, picture: CrmPicture) -> tuple[ASGIApp, str]:
+        """A further CRM that shows this world, and the token that its API takes."""
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
-        picture = crm_on(self.world, self.day)
         if name == "amocrm":
             from simulators.amocrm import Integration
             from simulators.amocrm import build_app as build_amocrm
 
             integration = Integration()
             account = build_amocrm(folder, picture, integration=integration)
-            self._crms.append(account.show)
-            return account, "", {"password": integration.long_lived_token}
+            self._shows.append(account.show)
+            return account, integration.long_lived_token
         if name == "hubspot":
             from simulators.hubspot import TOKEN, fill
             from simulators.hubspot import build_app as build_hubspot
 
             app = build_hubspot(folder / "written.jsonl", picture)
-            self._crms.append(lambda later: fill(app.state.portal, later))
-            return app, "", {"password": TOKEN}
+            self._shows.append(lambda later: fill(app.state.portal, later))
+            return app, TOKEN
         raise SystemExit(f"No such CRM to serve: {name}")
 
 
-def _build(options: Options) -> tuple[Base, ASGIApp, Any, SeededDay | None]:
-    """The 1C base, the Bitrix24 portal, how to move to another day, and the seeded world when that is served."""
+@dataclass(frozen=True)
+class _Served:
+    """The systems of one world. `others` (application, token) are served beside 1C and Bitrix24."""
+
+    base: Base
+    bitrix24: ASGIApp
+    others: Mapping[str, tuple[ASGIApp, str]] = field(default_factory=dict)
+    on_day: Callable[[str], Any] | None = None
+
+
+def _build(options: Options) -> _Served:
     if options.world == "seeded":
         seeded = SeededDay(options, options.as_of or business_date())
-        return seeded.base, seeded.bitrix24, lambda text: seeded.move(date.fromisoformat(text)), seeded
+        return _Served(seeded.base, seeded.bitrix24, seeded.others, lambda text: seeded.move(date.fromisoformat(text)))
     from simulators.replay import Replay  # pandas is slow to import
 
     if options.data is None:
@@ -140,7 +147,7 @@ def _build(options: Options) -> tuple[Base, ASGIApp, Any, SeededDay | None]:
     replay = Replay.read(options.data)
     write_json(options.state_dir / "manifest.json", replay.manifest())
     users = [_portal_user(number, manager) for number, manager in enumerate(replay.managers(), start=11)]
-    return replay.base(), build_bitrix24(options.state_dir / "bitrix24.json", users), None, None
+    return _Served(replay.base(), build_bitrix24(options.state_dir / "bitrix24.json", users))
 
 
 def _portal_user(number: int, manager: Manager) -> BitrixUser:
@@ -174,11 +181,11 @@ async def run(options: Options) -> None:
     options.state_dir.mkdir(parents=True, exist_ok=True)
     endpoints_path = options.state_dir / "endpoints.json"
     endpoints_path.unlink(missing_ok=True)
-    base, bitrix24, on_day, seeded = _build(options)
+    served = _build(options)
     password = secrets.token_urlsafe(12)
     faults = FaultPlan.parse(json.loads(options.faults.read_text(encoding="utf-8"))) if options.faults else FaultPlan()
     quirks = Quirks(**json.loads(options.quirks.read_text(encoding="utf-8"))) if options.quirks else Quirks()
-    onec = OnecServer(base, LOGIN, password, quirks=quirks, faults=faults, on_day=on_day)
+    onec = OnecServer(served.base, LOGIN, password, quirks=quirks, faults=faults, on_day=served.on_day)
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -186,8 +193,8 @@ async def run(options: Options) -> None:
         loop.add_signal_handler(name, stop.set)
     sink = MailSink(options.state_dir / "mail")
     mail = await loop.create_server(lambda: smtp_protocol(sink), "127.0.0.1", 0)
-    further = {name: seeded.crm(name) for name in options.also} if seeded else {}
-    servers = [_Server(onec.app), _Server(bitrix24), *(_Server(app) for app, _, _ in further.values())]
+    apps: list[ASGIApp] = [onec.app, served.bitrix24, *(app for app, _ in served.others.values())]
+    servers = [_Server(app) for app in apps]
     sockets = [free_socket() for _ in servers]
     tasks = [
         asyncio.create_task(server._serve([listener]))  # without uvicorn's own signal handling
@@ -204,11 +211,11 @@ async def run(options: Options) -> None:
             "world": options.world,
             "onec": {"url": f"http://127.0.0.1:{ports[0]}{PUBLICATION}", "login": LOGIN, "password": password},
             "bitrix24": {"url": f"http://127.0.0.1:{ports[1]}/rest/1/{WEBHOOK_CODE}/"},
-            "smtp": {"host": host, "port": mail_port},
             **{
-                name: {"url": f"http://127.0.0.1:{port}{path}", **needed}
-                for (name, (_, path, needed)), port in zip(further.items(), ports[2:], strict=True)
+                name: {"url": f"http://127.0.0.1:{port}", "token": token}
+                for (name, (_, token)), port in zip(served.others.items(), ports[2:], strict=True)
             },
+            "smtp": {"host": host, "port": mail_port},
         },
     )
     endpoints_path.chmod(0o600)

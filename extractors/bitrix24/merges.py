@@ -52,8 +52,9 @@ class Merges:
         """Vanished id -> surviving id, for those that were merged."""
         owners: dict[str, set[str]] = {key: set() for key in gone}
         with self._database() as conn:
+            known_as = self._former_names(conn, gone)
             for belonging in _BELONGINGS.get(self._word, ()):
-                self._ask(conn, belonging, gone, owners)
+                self._ask(conn, belonging, known_as, owners)
         candidates = {key: next(iter(found)) for key, found in owners.items() if len(found) == 1}
         alive = self._alive(sorted(set(candidates.values()) - set(gone)))
         merged = {key: survivor for key, survivor in candidates.items() if survivor in alive}
@@ -62,18 +63,38 @@ class Merges:
                      self._word)  # fmt: skip
         return merged
 
-    def _ask(self, conn: Connection, belonging: _Belonging, gone: Sequence[str], owners: dict[str, set[str]]) -> None:
+    def _former_names(self, conn: Connection, gone: Sequence[str]) -> dict[str, str]:
+        """Each vanished id, and all ids that were merged into it before: their belongings are its own."""
+        found = dict.fromkeys(gone, "")
+        rows = conn.execute(
+            "select old_id, new_id from raw.record_redirect where instance = %s and entity = %s",
+            [self._instance, self._word],
+        ).fetchall()
+        redirects = {str(old): str(new) for old, new in rows}
+        known_as = {key: key for key in gone}
+        for old in redirects:
+            at, seen = old, {old}
+            while at not in found and redirects.get(at, at) not in seen:
+                at = redirects[at]
+                seen.add(at)
+            if at in found:
+                known_as[old] = at
+        return known_as
+
+    def _ask(
+        self, conn: Connection, belonging: _Belonging, known_as: Mapping[str, str], owners: dict[str, set[str]]
+    ) -> None:
         rows = conn.execute(
             f"""
             select owner, record_id
             from (
                 select owner, record_id, row_number() over (partition by owner order by record_id desc) as place
                 from (select distinct owner, record_id from ({belonging.query}) as known) as belongings
-                where owner = any(%(gone)s)
+                where owner = any(%(names)s)
             ) as numbered
             where place <= %(most)s
             """.encode(),  # noqa: S608 - made of the constants below
-            {"instance": self._instance, "gone": list(gone), "most": EVIDENCE, "word": self._word},
+            {"instance": self._instance, "names": list(known_as), "most": EVIDENCE, "word": self._word},
         ).fetchall()
         if not rows:
             return
@@ -82,8 +103,8 @@ class Merges:
         for owner, record_id in rows:
             row = present.get(listing.number(record_id))
             now = str(belonging.owner(_plain(row)) or "0") if row is not None else "0"
-            if now not in ("0", owner):
-                owners[owner].add(now)
+            if now not in ("0", owner, known_as[owner]):
+                owners[known_as[owner]].add(now)
 
     def _alive(self, ids: Sequence[str]) -> set[str]:
         if not ids:

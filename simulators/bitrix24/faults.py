@@ -23,7 +23,8 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Fault:
-    """The next `times` calls of `method` ('*' = any) fail so, after `skip` calls that do not.
+    """The next `times` calls of `method` ('*' = any of the portal's) fail so, after `skip` calls that do not.
+    'oauth.token' is the vendor's token endpoint.
 
     seconds: how long a timeout keeps the caller waiting before the connection is cut.
     """
@@ -50,7 +51,7 @@ class FaultPlan:
 
     def next_for(self, method: str) -> Fault | None:
         for index, fault in enumerate(self._faults):
-            if fault.method not in ("*", method):
+            if fault.method != method and (fault.method != "*" or method == "oauth.token"):
                 continue
             if fault.skip:
                 self._faults[index] = replace(fault, skip=fault.skip - 1)

@@ -16,6 +16,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from simulators.bitrix24.app import WEBHOOK_USER
+
 # What is compared of every missed order, beside who it is.
 _DETAILS = ("basis", "last_ordered_on", "due_on", "missed_cycles", "median_amount", "money_at_risk")
 _MONEY = {"median_amount", "money_at_risk"}
@@ -169,7 +171,8 @@ def _silences(evidence: dict[str, Any]) -> set[tuple[str, str]]:
 def _portal_tasks(state_dir: Path) -> Counter[str]:
     path = state_dir / "bitrix24.json"
     state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"tasks": []}
-    return Counter(task["ID"] for task in state["tasks"])
+    # People have tasks of their own in the portal; the webhook's user makes none but ours.
+    return Counter(task["ID"] for task in state["tasks"] if task.get("CREATED_BY", WEBHOOK_USER) == WEBHOOK_USER)
 
 
 def _message_ids(state_dir: Path) -> Iterable[str]:

@@ -127,8 +127,12 @@ class Api:
             records: Iterable[Record] = sorted(self._portal.bin[kind].values(), key=lambda record: str(record["id"]))
         else:
             records = self._ordered(kind, params.get("order"), conditions)
+            if _ordered_by_modification(kind, params.get("order")):
+                conditions = {name: value for name, value in conditions.items() if name != "updated_at"}
         keep = _conditions(conditions, str(params.get("query") or ""))
-        chosen = [r for r in records if all(test(r) for test in keep) and (also is None or also(r))]
+        if also is not None:
+            keep.append(also)
+        chosen = [r for r in records if all(test(r) for test in keep)] if keep else list(records)
         return self._page(kind, path, params, chosen)
 
     def _ordered(self, kind: str, order: Any, conditions: Record) -> list[Record]:
@@ -142,7 +146,7 @@ class Api:
             records = index.changed_between(*_span(conditions.get("updated_at")))
         else:
             records = index.by(wish) if wish == "id" else index.by(wish, "id")
-        return records[::-1] if str(direction).lower() == "desc" else records
+        return records[::-1] if direction == "desc" else records
 
     def _events(self, path: str, params: Record) -> Record | None:
         conditions = params.get("filter") or {}
@@ -312,6 +316,18 @@ class Api:
             one["request_id"] = str(item.get("request_id", place))
             shown.append({**one, **self._shapes.self_link(f"{path or kind}/{record['id']}")})
         return {"_links": {"self": {"href": f"{self._base}/api/v4/{path or kind}"}}, "_embedded": {kind: shown}}
+
+
+def _order(kind: str, order: Any) -> tuple[str, str]:
+    """Field and direction; what the list cannot be ordered by is ignored."""
+    if not isinstance(order, dict) or not order:
+        return "id", "asc"
+    wish, direction = next(iter(order.items()))
+    return (wish if wish in ORDERS.get(kind, {"id"}) else "id"), str(direction).lower()
+
+
+def _ordered_by_modification(kind: str, order: Any) -> bool:
+    return _order(kind, order)[0] == "updated_at"
 
 
 def _items(body: Any) -> list[Record]:

@@ -1,7 +1,7 @@
 """The web side of the account: addresses of API v4, envelopes, limits, tokens, faults and a control door for tests.
 
-Control door (no such thing on a real account): GET /_control/tasks, GET /_control/calls, POST /_control/faults,
-POST /_control/lag {"seconds": 5}.
+Control door (no such thing on a real account): GET /_control/tasks, GET /_control/calls, GET /_control/refused,
+POST /_control/faults, POST /_control/lag {"seconds": 5}.
 """
 
 from __future__ import annotations
@@ -62,25 +62,28 @@ def build_app(
     faults: list[Fault] | None = None,
     index_lag: float = 0.0,
     token_lifetime: float = 86_400.0,
+    latency: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], float] = time.time,
 ) -> AmocrmApp:
     """An account that holds `picture` and what was written to it, at /api/v4/ and /oauth2/access_token.
 
     What integrations wrote, and the tokens, are kept in `state_dir` and are there again after a restart.
-    index_lag: seconds by which lists and filters are behind. clock: of limits and the index; now: of the records.
+    index_lag: seconds by which lists and filters are behind. latency: seconds that every answer takes at least.
+    clock: of limits and the index; now: of the records.
     `app.show(picture)` replaces the picture by a later one; what was written stays.
     """
     portal = Portal(now, clock)
     access = Access(integration or Integration(), now, lifetime=token_lifetime)
     saved = _Saved(state_dir / _SAVED, portal, access)
-    desk = _Desk(portal, access, Gate(limits or Limits(), clock), FaultPlan(faults or []), saved)
+    desk = _Desk(portal, access, Gate(limits or Limits(), clock), FaultPlan(faults or []), saved, latency)
     app = AmocrmApp(
         routes=[
             Route("/oauth2/access_token", desk.exchange, methods=["POST"]),
             Route("/api/v4/{path:path}", desk.call, methods=["GET", "POST", "PATCH", "DELETE"]),
             Route("/_control/tasks", desk.show_tasks, methods=["GET"]),
             Route("/_control/calls", desk.show_calls, methods=["GET"]),
+            Route("/_control/refused", desk.show_refused, methods=["GET"]),
             Route("/_control/faults", desk.set_faults, methods=["GET", "POST"]),
             Route("/_control/lag", desk.set_lag, methods=["POST"]),
         ]
@@ -126,13 +129,16 @@ class _Saved:
 class _Desk:
     """Takes requests: limits, tokens, faults, then the API itself."""
 
-    def __init__(self, portal: Portal, access: Access, gate: Gate, faults: FaultPlan, saved: _Saved) -> None:
+    def __init__(
+        self, portal: Portal, access: Access, gate: Gate, faults: FaultPlan, saved: _Saved, latency: float
+    ) -> None:
         self.gate = gate
         self.faults = faults
         self.calls: Counter[str] = Counter()
         self._portal = portal
         self._access = access
         self._saved = saved
+        self._latency = latency
 
     async def call(self, request: Request) -> Response:
         path = request.path_params["path"].strip("/")
@@ -148,6 +154,8 @@ class _Desk:
         verdict = self.gate.enter(request.client.host if request.client else "")
         if verdict != "ok":
             return _nginx(verdict)
+        if self._latency:
+            await asyncio.sleep(self._latency)
         fault = self.faults.next_for(name)
         if fault and fault.kind in _PLAIN:
             return _nginx(fault.kind)
@@ -208,6 +216,9 @@ class _Desk:
 
     async def show_calls(self, request: Request) -> Response:
         return JSONResponse(dict(self.calls))
+
+    async def show_refused(self, request: Request) -> Response:
+        return JSONResponse({"refused": self.gate.refused})
 
     async def set_faults(self, request: Request) -> Response:
         if request.method == "POST":

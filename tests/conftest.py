@@ -67,6 +67,17 @@ def database(postgres_server: str, template_database: str) -> Iterator[str]:
         _drop(postgres_server, name)
 
 
+@pytest.fixture(scope="module")
+def module_database(postgres_server: str, template_database: str) -> Iterator[str]:
+    """URL of one database for all tests of a module, which keep apart by source; made like `database`."""
+    name = f"polka_test_{uuid.uuid4().hex[:10]}"
+    _create(postgres_server, name, template=template_database)
+    try:
+        yield with_database(postgres_server, name)
+    finally:
+        _drop(postgres_server, name)
+
+
 @pytest.fixture
 def empty_database(postgres_server: str) -> Iterator[str]:
     """URL of a database without any migration."""

@@ -75,13 +75,14 @@ class DocumentCodec:
         """Convert one page. Raises BrokenPage when it is not a JSON collection at all."""
         decoded = Decoded()
         for original in self._originals(body.removeprefix(BOM)):
-            record: dict[str, Any] | None = None
+            known: Mapping[str, Any] = {}
             try:
-                record = self._parse(original)
-                decoded.records.append(self._row(self._dialect.flatten(record)))
+                known = record = self._parse(original)
+                known = self._dialect.flatten(record)
+                decoded.records.append(self._row(known))
             except (ValueError, KeyError, TypeError, AttributeError, UnicodeError, RecursionError) as problem:
                 reason = str(problem) if isinstance(problem, BadValue) else f"not understood: {type(problem).__name__}"
-                decoded.rejected.append(Rejected(self._key_of(record), reason, bytes(original)))
+                decoded.rejected.append(Rejected(self._key_of(known), reason, bytes(original)))
         return decoded
 
     def _originals(self, body: bytes) -> Sequence[msgspec.Raw]:
@@ -106,9 +107,10 @@ class DocumentCodec:
                 raise BadValue(f"does not decode: {problem}") from None
         return parsed
 
-    def _key_of(self, record: dict[str, Any] | None) -> str | None:
+    def _key_of(self, known: Mapping[str, Any]) -> str | None:
+        """The id in what is known of a record: its flat fields, or itself when it could not be made flat."""
         for name in (self._dialect.key, "id", "ID"):
-            value = (record or {}).get(name)
+            value = known.get(name)
             if isinstance(value, (str, int)) and not isinstance(value, bool) and 0 < len(str(value)) <= values.MAX_KEY:
                 return str(value)
         return None

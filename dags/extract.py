@@ -1,8 +1,8 @@
 """Airflow DAGs `extract__<source>`: read what is new in one base or portal and announce it.
 
-One mapped task per entity, from the entity's cursor minus its overlap until now. The landing suite looks at the
-result; only then is the asset `landing/<source>` announced, and only when something changed. An entity that
-fails does not stop the others: its coverage ages, and the gate at sending time decides what that means.
+One mapped task per share of the entities, each entity from its cursor minus its overlap until now. The landing suite
+looks at the result; only then is the asset `landing/<source>` announced, and only when something changed. An entity
+that fails does not stop the others: its coverage ages, and the gate at sending time decides what that means.
 """
 
 from datetime import timedelta
@@ -30,19 +30,19 @@ def extract_dag(source: SourceConfig) -> DAG:
     ) as dag:
 
         @task(retries=2)
-        def register(instance: str) -> list[str]:
+        def register(instance: str) -> list[list[str]]:
             from polka import jobs
 
             return jobs.register(instance)
 
-        # A base is a guest's house: two entities at a time, each with its own few parallel requests.
-        @task(retry_policy=ONLY_WHAT_CAN_HEAL, max_active_tis_per_dagrun=2, map_index_template="{{ entity_name }}")
-        def land(instance: str, entity: str) -> dict:
+        # A base is a guest's house: two shares at a time, each with its own few parallel requests.
+        @task(retry_policy=ONLY_WHAT_CAN_HEAL, max_active_tis_per_dagrun=2, map_index_template="{{ share }}")
+        def land(instance: str, share: list[str]) -> list[dict]:
             from polka import jobs
 
             context = get_current_context()
-            context["entity_name"] = entity
-            return jobs.extract_entity(instance, entity, triggered_by=context["run_id"])
+            context["share"] = ", ".join(share)
+            return jobs.extract_share(instance, share, triggered_by=context["run_id"])
 
         # After the entities: what they brought and what the base says in total then belong together.
         @task(retry_policy=ONLY_WHAT_CAN_HEAL, trigger_rule="all_done")
@@ -58,7 +58,7 @@ def extract_dag(source: SourceConfig) -> DAG:
             return jobs.check_landing(instance, run_id=get_current_context()["run_id"])
 
         @task(retries=1, trigger_rule="all_done", outlets=[Asset(f"landing/{source.id}")])
-        def announce(checked: dict | None, outcomes: list[dict] | None) -> None:
+        def announce(checked: dict | None, outcomes: list[list[dict]] | None) -> None:
             from polka import jobs
 
             if not checked:
@@ -71,13 +71,13 @@ def extract_dag(source: SourceConfig) -> DAG:
         def report_failures() -> None:
             raise AirflowFailException("some entities were not read: see the failed map indexes of task 'land'")
 
-        landed = land.partial(instance=source.id).expand(entity=register(source.id))
+        landed = land.partial(instance=source.id).expand(share=register(source.id))
         checked = check(source.id)
         landed >> checked
-        announce(checked, landed)
+        announced = announce(checked, landed)
         landed >> report_failures()
         if source.kind == "onec":
-            landed >> control_totals(source.id)
+            landed >> control_totals(source.id) >> announced
     return dag
 
 

@@ -36,33 +36,33 @@ def reconcile_dag(source: SourceConfig) -> DAG:
     ) as dag:
 
         @task
-        def register(instance: str) -> list[str]:
+        def register(instance: str) -> list[list[str]]:
             from polka import jobs
 
             return jobs.register(instance, with_history=True)
 
-        @task(retry_policy=ONLY_WHAT_CAN_HEAL, max_active_tis_per_dag=2, map_index_template="{{ entity_name }}")
-        def read_again(instance: str, entity: str) -> dict:
+        @task(retry_policy=ONLY_WHAT_CAN_HEAL, max_active_tis_per_dag=2, map_index_template="{{ share }}")
+        def read_again(instance: str, share: list[str]) -> list[dict]:
             from polka import jobs
 
             context = get_current_context()
-            context["entity_name"] = entity
+            context["share"] = ", ".join(share)
             window = (context["data_interval_start"].isoformat(), context["data_interval_end"].isoformat())
-            return jobs.extract_entity(instance, entity, window=window, triggered_by=context["run_id"])
+            return jobs.extract_share(instance, share, window=window, triggered_by=context["run_id"])
 
-        @task(retry_policy=ONLY_WHAT_CAN_HEAL, max_active_tis_per_dag=1, map_index_template="{{ entity_name }}")
-        def compare_ids(instance: str, entity: str) -> dict:
+        @task(retry_policy=ONLY_WHAT_CAN_HEAL, max_active_tis_per_dag=1, map_index_template="{{ share }}")
+        def compare_ids(instance: str, share: list[str]) -> list[dict]:
             from polka import jobs
 
             context = get_current_context()
-            context["entity_name"] = entity
+            context["share"] = ", ".join(share)
             if context["dag_run"].run_type == "backfill":
                 raise AirflowSkipException("a backfill reads its windows; ids are compared by the weekly run")
-            return jobs.extract_entity(instance, entity, reconcile=True, triggered_by=context["run_id"])
+            return jobs.extract_share(instance, share, reconcile=True, triggered_by=context["run_id"])
 
-        entities = register(source.id)
-        repaired = read_again.partial(instance=source.id).expand(entity=entities)
-        repaired >> compare_ids.partial(instance=source.id).expand(entity=entities)
+        to_read = register(source.id)
+        repaired = read_again.partial(instance=source.id).expand(share=to_read)
+        repaired >> compare_ids.partial(instance=source.id).expand(share=to_read)
     return dag
 
 

@@ -6,6 +6,7 @@ extractors, marts through dbt, verdicts from the checks into the delivery. Argum
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,9 @@ from warehouse.sources import SourceConfig, load_sources
 log = logging.getLogger(__name__)
 
 BRANCH_HELD = "hold"
+SHARES = 4
+# Before a source has been read once, nobody knows better.
+CATALOG_SECONDS, DOCUMENTS_SECONDS = 1.0, 60.0
 
 
 class UnknownSource(ValueError):
@@ -27,6 +31,10 @@ class UnknownSource(ValueError):
 
 class NotToday(RuntimeError):
     """Somebody asked to send for a day that is not today."""
+
+
+class EntitiesNotRead(RuntimeError):
+    """Some entities of a share failed: the message says which and why."""
 
 
 class DeliveryIncomplete(RuntimeError):
@@ -59,24 +67,71 @@ def connection(conn_id: str) -> Connection:
 # --- extract and reconcile ---------------------------------------------------------------------------------
 
 
-def register(instance: str, *, with_history: bool = False) -> list[str]:
-    """Make sure the landing tables exist and the source is known; return the entities to read.
+def register(instance: str, *, with_history: bool = False) -> list[list[str]]:
+    """Make sure the landing tables exist and the source is known; return the entities to read, in shares.
 
-    with_history: only those that are not read whole every time anyway.
+    with_history: only those that are not read whole every time anyway. A task costs seconds before it begins, most
+    entities take less: a share holds entities of about a quarter of the work, by the time they took before.
     """
     from extractors.core.run import ensure_tables, entity_names, register_source
     from extractors.core.spec import load_entities
+    from warehouse.coverage import seconds_taken
     from warehouse.db import connect
 
     config = source(instance)
     with connect() as conn:
         ensure_tables(conn)
         register_source(conn, config)
-    names = entity_names(config)
-    if not with_history:
-        return names
+        taken = seconds_taken(conn, instance)
     entities = load_entities(config.kind)
-    return [name for name in names if not entities[name].is_whole]
+    names = [name for name in entity_names(config) if not (with_history and entities[name].is_whole)]
+    guess = {name: CATALOG_SECONDS if entities[name].is_whole else DOCUMENTS_SECONDS for name in names}
+    return shares({name: taken.get(name, guess[name]) for name in names}, SHARES)
+
+
+def shares(seconds: Mapping[str, float], number: int) -> list[list[str]]:
+    """Split names into at most `number` shares of about the same sum, each in the given order."""
+    filled: list[list[str]] = [[] for _ in range(number)]
+    sums = [0.0] * number
+    for name in sorted(seconds, key=lambda name: -seconds[name]):
+        lightest = sums.index(min(sums))
+        filled[lightest].append(name)
+        sums[lightest] += seconds[name]
+    order = list(seconds)
+    return [sorted(share, key=order.index) for share in filled if share]
+
+
+def extract_share(
+    instance: str,
+    share: list[str],
+    *,
+    triggered_by: str,
+    window: tuple[str, str] | None = None,
+    reconcile: bool = False,
+) -> list[dict[str, Any]]:
+    """Read the entities of a share one after another; one that fails does not stop the others.
+
+    Raises Fatal when nothing but a person can help, EntitiesNotRead when trying again may.
+    """
+    from clients.errors import Fatal
+
+    outcomes: list[dict[str, Any]] = []
+    problems: dict[str, Exception] = {}
+    for entity in share:
+        try:
+            outcomes.append(
+                extract_entity(instance, entity, triggered_by=triggered_by, window=window, reconcile=reconcile)
+            )
+        except Exception as problem:
+            log.exception("%s %s was not read", instance, entity)
+            problems[entity] = problem
+    if problems:
+        said = f"{len(problems)} of {len(share)} entities were not read: " + "; ".join(
+            f"{entity}: {problem}" for entity, problem in problems.items()
+        )
+        hopeless = all(isinstance(problem, Fatal) for problem in problems.values())
+        raise Fatal(said) if hopeless else EntitiesNotRead(said)
+    return outcomes
 
 
 def extract_entity(
@@ -158,11 +213,12 @@ def check_landing(instance: str, run_id: str) -> dict[str, Any]:
     return outcome.summary()
 
 
-def marts_are_behind(outcomes: list[dict[str, Any]]) -> bool:
+def marts_are_behind(outcomes: list[list[dict[str, Any]]]) -> bool:
     """True when rows changed just now, or today's marts have not been built since the last change."""
     from warehouse.db import connect
 
-    if any(outcome["rows_inserted"] + outcome["rows_changed"] + outcome["rows_deleted"] for outcome in outcomes):
+    landed = (outcome for share in outcomes for outcome in share)
+    if any(outcome["rows_inserted"] + outcome["rows_changed"] + outcome["rows_deleted"] for outcome in landed):
         return True
     with connect() as conn:
         row = conn.execute(

@@ -125,6 +125,22 @@ def cursor_position(conn: Connection, instance: str, entity: str) -> datetime | 
     return row[0] if row else None
 
 
+def seconds_taken(conn: Connection, instance: str) -> dict[str, float]:
+    """How long the last complete incremental read of each entity took."""
+    return {
+        entity: float(seconds)
+        for entity, seconds in conn.execute(
+            """
+            select distinct on (entity) entity, extract(epoch from finished_at - started_at)
+            from ops.load_run
+            where instance = %s and status = 'done' and mode not in ('window', 'reconcile', 'reland')
+            order by entity, load_id desc
+            """,
+            [instance],
+        )
+    }
+
+
 def _close(
     conn: Connection, load_id: int, counters: RunCounters, finished_at: datetime, status: str, error: str | None
 ) -> None:

@@ -44,3 +44,30 @@ where
 select 1
 {% endif %}
 {%- endmacro %}
+
+{#- For marts by month that look back over a year: a changed month changes the eleven after it as well. -#}
+{% macro delete_months_of_changed_years() -%}
+{%- set changed = ref('int_outlet_month_changed') -%}
+{% if is_incremental() %}
+delete from {{ this }} as fact
+using (select distinct instance, month_start from {{ changed }}) as changed
+where
+    fact.instance = changed.instance
+    and fact.month_start >= changed.month_start
+    and fact.month_start < changed.month_start + interval '12 months'
+{% else %}
+select 1
+{% endif %}
+{%- endmacro %}
+
+{#- For what needs the whole history of an outlet. -#}
+{% macro delete_changed_outlets() -%}
+{%- set changed = ref('int_outlet_month_changed') -%}
+{% if is_incremental() %}
+delete from {{ this }} as fact
+using (select distinct instance, outlet_id from {{ changed }}) as changed
+where fact.instance = changed.instance and fact.outlet_id = changed.outlet_id
+{% else %}
+select 1
+{% endif %}
+{%- endmacro %}

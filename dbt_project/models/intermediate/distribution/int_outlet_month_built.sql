@@ -4,4 +4,6 @@
 -- depends_on: {{ ref('sales_daily') }}
 -- depends_on: {{ ref('int_placement_month') }}
 -- depends_on: {{ ref('int_outlet_month') }}
+-- depends_on: {{ ref('int_placement_episode') }}
+-- depends_on: {{ ref('distribution_weighted') }}
 select * from {{ ref('int_outlet_month_now') }}

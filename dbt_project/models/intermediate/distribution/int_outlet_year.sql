@@ -1,0 +1,58 @@
+{{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
+
+-- What each outlet bought in the twelve months that end with each changed month: in all, by category and by brand.
+{% set weighted = built_relation('marts', 'distribution_weighted') -%}
+{% set incremental = weighted is not none and not flags.FULL_REFRESH -%}
+with months as (
+    select distinct
+        placements.instance,
+        placements.month_start
+    from {{ ref('int_placement_month') }} as placements
+    {% if incremental -%}
+    inner join (select distinct instance, month_start from {{ ref('int_outlet_month_changed') }}) as changed
+        on
+            placements.instance = changed.instance
+            and placements.month_start >= changed.month_start
+            and placements.month_start < changed.month_start + interval '12 months'
+    {%- endif %}
+),
+
+spent as (
+    select
+        months.instance,
+        months.month_start,
+        placements.outlet_id,
+        skus.category_id,
+        skus.brand_id,
+        sum(placements.kept_amount) as amount
+    from months
+    inner join {{ ref('int_placement_month') }} as placements
+        on
+            months.instance = placements.instance
+            and placements.month_start <= months.month_start
+            and placements.month_start > months.month_start - interval '12 months'
+    inner join {{ ref('int_sku') }} as skus
+        on placements.instance = skus.instance and placements.sku_id = skus.product_id
+    where placements.outlet_id <> 'unknown'
+    group by
+        months.instance, months.month_start, placements.outlet_id,
+        grouping sets ((), (skus.category_id), (skus.brand_id))
+)
+
+select
+    spent.instance,
+    spent.month_start,
+    spent.outlet_id,
+    coalesce(outlets.territory_id, 'unknown') as territory_id,
+    case
+        when spent.category_id is not null then 'category'
+        when spent.brand_id is not null then 'brand'
+        else 'all'
+    end as group_kind,
+    coalesce(spent.category_id, spent.brand_id, 'all') as group_id,
+    spent.amount as group_amount,
+    max(spent.amount) filter (where spent.category_id is null and spent.brand_id is null)
+        over (partition by spent.instance, spent.month_start, spent.outlet_id) as outlet_amount
+from spent
+inner join {{ ref('int_outlet') }} as outlets
+    on spent.instance = outlets.instance and spent.outlet_id = outlets.outlet_id

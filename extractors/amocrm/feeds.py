@@ -26,6 +26,8 @@ IDS_PER_REQUEST = 100
 SLACK = timedelta(minutes=10)
 # A first load is spread over lanes; a day's changes are not worth them.
 LANES_FROM = timedelta(days=7)
+# How old a first load may be that died and is begun anew; after that the weekly comparison of ids has been.
+UNFINISHED_FOR = timedelta(days=7)
 FIELDS_PAGE_LIMIT = 50
 T = TypeVar("T")
 Raw = msgspec.Raw
@@ -121,7 +123,8 @@ class ModifiedFeed:
     def batches(self, since: datetime | None, until: datetime | None) -> Iterator[Batch]:
         began = self._account.now()
         yield from self.modified(since, until, began)
-        yield from self._gone(min(since or began, began) - SLACK, until)
+        # A first load that died half-way has landed cards already: what is gone since then is looked for as well.
+        yield from self._gone(min(since or began - UNFINISHED_FOR, began) - SLACK, until)
 
     def position(self) -> datetime | None:
         return datetime.fromtimestamp(self._newest, UTC) if self._newest is not None else None
@@ -297,11 +300,16 @@ class EventsFeed:
     def committed(self) -> None:
         return None
 
-    def ids(self) -> None:
-        """Events are written once and never taken back: nothing to compare."""
+    def ids(self) -> Iterator[Sequence[str]]:
+        for records in event_pages(self._account.client, self._types, None, self._account.now() + SLACK):
+            yield [str(stamp.id) for stamp in read_stamps(records)]
 
     def records(self, ids: Sequence[str]) -> Iterator[Batch]:
-        yield _answer({number: _one(self._account.client, f"events/{number}") for number in ids})
+        """Those that the portal still shows. An old move that it has forgotten has happened all the same."""
+        listing = Listing("events", "events", {}, limit=EVENTS_PAGE_LIMIT)
+        for some in _chunks(ids, EVENTS_PAGE_LIMIT):
+            for found in Walker(self._account.client, listing).numbered({"id": ",".join(some)}):
+                yield Batch(page(found.records))
 
 
 # --- events ---

@@ -151,12 +151,13 @@ class Api:
     def _events(self, path: str, params: Record) -> Record | None:
         conditions = params.get("filter") or {}
         types, entities = _ids(conditions, "type"), _ids(conditions, "entity")
-        numbers = _ids(conditions, "entity_id")
+        numbers, keys = _ids(conditions, "entity_id"), _ids(conditions, "id")
         first, last = _span(conditions.get("created_at"))
         chosen = [
             event
             for event in reversed(self._portal.events)  # newest first
             if (types is None or event["type"] in types)
+            and (keys is None or event["id"] in keys)
             and (entities is None or event["entity_type"] in entities)
             and (numbers is None or event["entity_id"] in numbers)
             and (first is None or event["created_at"] >= first)

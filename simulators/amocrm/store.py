@@ -183,7 +183,7 @@ class Portal:
         number = next(self._event_ids)
         self.events.append(
             {
-                "id": f"01{at:012x}{number:012x}",
+                "id": f"01e{at:011x}{number:012x}",
                 "type": type_,
                 "entity_id": key,
                 "entity_type": EVENT_PREFIX.get(kind, kind),

@@ -1,14 +1,15 @@
 """One account's objects: pages of the list, searches that never meet the cap, batches, associations, archived records.
 
 The list is complete and consistent, but knows no dates; search knows dates, but is late, and answers nothing beyond the
-10,000th result. So the first read walks the list, and later ones search by modification time.
+10,000th result. So the first read walks the list, and later ones search by modification time. Both go in several lanes.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,14 +17,19 @@ from clients.errors import Fatal
 from clients.http import server_time
 from clients.hubspot import Answer, HubspotClient
 from extractors.core.errors import ReadError
+from extractors.hubspot.lanes import Span, Spans, Windows, in_lanes
 from extractors.hubspot.objects import ObjectType
 from extractors.hubspot.records import ADDED
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 LIST_PAGE, SEARCH_PAGE, BATCH, HISTORY_BATCH, ASSOCIATION_BATCH = 100, 200, 100, 50, 1000
-# Beyond the 10,000th result search answers with an error; a window with more is halved well before.
-MOST_IN_WINDOW = 9_000
+# Beyond the 10,000th result search answers with an error. A window with more than this is halved, long before that:
+# halves can be read side by side.
+MOST_IN_WINDOW = 2_000
+# Requests at once: enough to use up the limits when an answer takes a third of a second.
+LANES, SEARCH_LANES = 8, 3
 MOST_ARCHIVED_PAGES = 100
 # Names of properties go into the list's address, which must not grow without end.
 LONGEST_NAMES = 6_000
@@ -54,6 +60,10 @@ class _Head(msgspec.Struct, rename="camel"):
     archived_at: Any = None
     properties: dict[str, Any] = {}
     associations: Any = None
+
+
+class _NotInOrder(Exception):
+    """The list does not go by ids."""
 
 
 _read_page = msgspec.json.Decoder(_Page)
@@ -98,26 +108,91 @@ class Account:
         return answer.json()
 
     def listed(
-        self, kind: ObjectType, names: Sequence[str], *, history: Sequence[str] = (), links: bool = True
-    ) -> Iterator[list[Found]]:
-        """Pages of all live records, in the order of their ids."""
-        if len(",".join(names)) > LONGEST_NAMES:
-            for ids in self.ids(kind):
-                found, _, _ = self.read(kind, ids, names, history=history)
-                yield found
-            return
-        params: dict[str, Any] = {"limit": HISTORY_BATCH if history else LIST_PAGE, "properties": list(names)}
+        self,
+        kind: ObjectType,
+        names: Sequence[str],
+        finish: Callable[[list[Found]], Result],
+        *,
+        history: Sequence[str] = (),
+        links: bool = True,
+    ) -> Iterator[Result]:
+        """`finish` of every page of all live records; beyond the first page several lanes read and finish at once."""
+        size = HISTORY_BATCH if history else LIST_PAGE
+        params: dict[str, Any] = {"limit": size, "properties": list(names)}
         if history:
             params["propertiesWithHistory"] = list(history)
         if links and kind.links:
             params["associations"] = list(kind.links)
-        for page in self._pages(kind.path, params):
-            yield [_found(raw, from_list=links) for raw in page.results]
+        in_batches = len(",".join(names)) > LONGEST_NAMES
+        if in_batches:
+            params = {"limit": LIST_PAGE, "properties": "hs_object_id"}
+
+        def records(page: _Page) -> list[Found]:
+            listed = [_found(raw, from_list=links) for raw in page.results]
+            if not in_batches:
+                return listed
+            found, _, _ = self.read(kind, [record.id for record in listed], names, history=history)
+            return found
+
+        first = self._page(self._client.get(kind.path, params))
+        yield finish(records(first))
+        after = _following(first)
+        if not after:
+            return
+        if after.isdigit() and first.results:
+            yield from self._in_spans(kind, params, first, lambda page: finish(records(page)))
+        else:
+            for page in self._pages(kind.path, params, after):
+                yield finish(records(page))
+
+    def _in_spans(
+        self, kind: ObjectType, params: Mapping[str, Any], first: _Page, finish: Callable[[_Page], Result]
+    ) -> Iterator[Result]:
+        """The list from its second page on. It goes on after any id, so that lanes can begin anywhere in it.
+
+        That is how HubSpot behaves, not what it promises: the order of every page is checked, and in the end the number
+        of records against the one that search knows. Where that fails, the list is walked page by page.
+        """
+        newest = self._page(self._client.read(f"{kind.path}/search", _newest_first()))
+        seen = [len(first.results)]
+        lock = threading.Lock()
+
+        def read(span: Span, spans: Spans[Result]) -> Iterator[Result]:
+            while span.high is None or span.low < span.high:
+                low = span.low
+                page = self._page(self._client.get(kind.path, {**params, "after": str(low - 1)}))
+                numbers = [int(_read_head.decode(raw).id) for raw in page.results]
+                if numbers != sorted(numbers) or any(number < low - 1 for number in numbers):
+                    raise _NotInOrder
+                high = spans.claim(span, numbers[-1] + 1 if numbers else low)
+                mine = [
+                    raw
+                    for raw, number in zip(page.results, numbers, strict=True)
+                    if number >= low and (high is None or number < high)
+                ]
+                if mine:
+                    with lock:
+                        seen[0] += len(mine)
+                    yield finish(_Page(mine))
+                if not _following(page) or len(mine) < len(page.results) - 1:
+                    return
+
+        last = int(_read_head.decode(newest.results[0]).id) if newest.results else 0
+        begin = int(_read_head.decode(first.results[-1]).id) + 1
+        try:
+            yield from in_lanes(Spans(begin, last, read), LANES)
+            complete = seen[0] >= (newest.total or 0)
+        except _NotInOrder:
+            complete = False
+        if not complete:
+            log.warning("%s: %s records in lanes, search knows %s: walking the list page by page",
+                        kind.name, seen[0], newest.total)  # fmt: skip
+            for page in self._pages(kind.path, params, None):
+                yield finish(page)
 
     def ids(self, kind: ObjectType) -> Iterator[list[str]]:
         """Ids of all live records, page by page."""
-        for page in self._pages(kind.path, {"limit": LIST_PAGE, "properties": "hs_object_id"}):
-            yield [str(_read_head.decode(raw).id) for raw in page.results]
+        return self.listed(kind, ["hs_object_id"], lambda records: [record.id for record in records], links=False)
 
     def archived(self, kind: ObjectType, since: datetime | None) -> Iterator[list[str]]:
         """Ids of records that went into the recycle bin since then, page by page."""
@@ -131,26 +206,36 @@ class Account:
             yield [str(head.id) for head in heads if since is None or (_moment(head.archived_at) or since) >= since]
 
     def changed(
-        self, kind: ObjectType, names: Sequence[str], since: datetime, until: datetime | None
-    ) -> Iterator[list[Found]]:
-        """Pages of records modified in [since, until) as search knows them.
+        self,
+        kind: ObjectType,
+        names: Sequence[str],
+        since: datetime,
+        until: datetime | None,
+        finish: Callable[[list[Found]], Result],
+    ) -> Iterator[Result]:
+        """`finish` of every page of records modified in [since, until) as search knows them.
 
         Every request restarts after the last id, so that no page lies near the cap and a record that changes meanwhile
-        shifts nothing. A window of too many results is halved in time first.
+        shifts nothing. A window of many results is halved in time first, and its halves are read side by side.
         """
-        first = self._search(kind, names, since, until, "0")
-        halves = _halves(since, until, self.started_at) if (first.total or 0) > MOST_IN_WINDOW else None
-        if halves is not None:
-            for low, high in halves:
-                yield from self.changed(kind, names, low, high)
-            return
-        page = first
-        while page.results:
-            found = [_found(raw) for raw in page.results]
-            yield found
-            if len(found) < SEARCH_PAGE and (page.total or 0) <= len(found):
+
+        def read(
+            window: tuple[datetime, datetime | None], add: Callable[[tuple[datetime, datetime | None]], None]
+        ) -> Iterator[Result]:
+            low, high = window
+            page = self._search(kind, names, low, high, "0")
+            if (page.total or 0) > MOST_IN_WINDOW and (halves := _halves(low, high, self.started_at)) is not None:
+                for half in halves:
+                    add(half)
                 return
-            page = self._search(kind, names, since, until, found[-1].id)
+            while page.results:
+                found = [_found(raw) for raw in page.results]
+                yield finish(found)
+                if (page.total or 0) <= len(found):
+                    return
+                page = self._search(kind, names, low, high, found[-1].id)
+
+        yield from in_lanes(Windows((since, until), read), SEARCH_LANES)
 
     def read(
         self, kind: ObjectType, ids: Sequence[str], names: Sequence[str], *, history: Sequence[str] = (),
@@ -202,12 +287,11 @@ class Account:
 
     # --- inside ---
 
-    def _pages(self, path: str, params: Mapping[str, Any]) -> Iterator[_Page]:
-        after: str | None = None
+    def _pages(self, path: str, params: Mapping[str, Any], after: str | None = None) -> Iterator[_Page]:
         while True:
             page = self._page(self._client.get(path, {**params, "after": after} if after else params))
             yield page
-            following = page.paging.next.after if page.paging and page.paging.next else None
+            following = _following(page)
             if not following:
                 return
             if following == after:
@@ -261,6 +345,20 @@ class Account:
     def _note_clock(self, answer: Answer) -> None:
         if self.started_at is None:
             self.started_at = server_time(answer.headers)
+
+
+def _following(page: _Page) -> str | None:
+    return (page.paging.next.after if page.paging and page.paging.next else None) or None
+
+
+def _newest_first() -> dict[str, Any]:
+    return {
+        "filterGroups": [],
+        "sorts": [{"propertyName": "hs_object_id", "direction": "DESCENDING"}],
+        "properties": ["hs_object_id"],
+        "limit": 1,
+        "after": "0",
+    }
 
 
 def with_added(record: Found, added: Mapping[str, Any]) -> bytes:

@@ -1,8 +1,10 @@
 """The entities of an account as feeds: objects with their associations, stage history, and the short lists."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,6 +20,12 @@ log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 Rows = Iterator[dict[str, Any]]
+Finished = tuple[datetime | None, Batch]  # the newest modification of a page, and the page ready to land
+
+
+def newest_of(records: Sequence[Found]) -> datetime | None:
+    """The newest modification among records."""
+    return max((record.modified for record in records if record.modified is not None), default=None)
 
 
 class _Position:
@@ -30,10 +38,9 @@ class _Position:
         self._account = account
         self._newest: datetime | None = None
 
-    def note(self, records: Sequence[Found]) -> None:
-        for record in records:
-            if record.modified is not None and (self._newest is None or record.modified > self._newest):
-                self._newest = record.modified
+    def note(self, newest: datetime | None) -> None:
+        if newest is not None and (self._newest is None or newest > self._newest):
+            self._newest = newest
 
     def value(self) -> datetime | None:
         if self._newest is None or self._account.started_at is None:
@@ -53,6 +60,7 @@ class ObjectFeed:
         self._position = _Position(account)
         self._names: dict[str, list[str]] = {}
         self._line_items: list[str] | None = None
+        self._lock = threading.Lock()
 
     def is_published(self) -> bool:
         found = False
@@ -71,13 +79,14 @@ class ObjectFeed:
     def batches(self, since: datetime | None, until: datetime | None) -> Iterator[Batch]:
         for kind in self._readable():
             names = self._names[kind.name]
+            finish = partial(self._finished, kind)
             if since is None:
-                pages = self._account.listed(kind, names)
+                batches = self._account.listed(kind, names, finish)
             else:
-                pages = self._account.changed(kind, names, since, until)
-            for records in pages:
-                self._position.note(records)
-                yield self._batch(kind, records)
+                batches = self._account.changed(kind, names, since, until, finish)
+            for newest, batch in batches:
+                self._position.note(newest)
+                yield batch
             if until is None:
                 for gone in self._account.archived(kind, since):
                     if gone:
@@ -115,6 +124,10 @@ class ObjectFeed:
             self.is_published()
         return (kind for kind in self._kinds if kind.name in self._names)
 
+    def _finished(self, kind: ObjectType, records: Sequence[Found]) -> Finished:
+        """A page made whole; called by several threads."""
+        return newest_of(records), self._batch(kind, records)
+
     def _batch(self, kind: ObjectType, records: Sequence[Found]) -> Batch:
         merged = tuple((kind.key(old), kind.key(record.id)) for record in records for old in record.merged)
         return Batch(page(self._complete(kind, records)) if records else None, merged=merged)
@@ -147,15 +160,21 @@ class ObjectFeed:
         numbers = list(dict.fromkeys(number for items in wanted.values() for number in items))
         if not numbers:
             return
-        if self._line_items is None:
-            self._line_items = property_names(self._account, LINE_ITEMS, None) or []
-        if not self._line_items:
-            log.warning("the private app may not read line_items: deals come without their products")
+        names = self._line_item_names()
+        if not names:
             return
-        found, _, _ = self._account.read(LINE_ITEMS, numbers, self._line_items)
+        found, _, _ = self._account.read(LINE_ITEMS, numbers, names)
         rows = {record.id: msgspec.Raw(record.raw) for record in found}
         for deal, items in wanted.items():
             added[deal]["line_items"] = [rows[number] for number in items if number in rows]
+
+    def _line_item_names(self) -> list[str]:
+        with self._lock:
+            if self._line_items is None:
+                self._line_items = property_names(self._account, LINE_ITEMS, None) or []
+                if not self._line_items:
+                    log.warning("the private app may not read line_items: deals come without their products")
+            return self._line_items
 
 
 class StageHistoryFeed:
@@ -177,21 +196,19 @@ class StageHistoryFeed:
     def batches(self, since: datetime | None, until: datetime | None) -> Iterator[Batch]:
         for kind in self._readable():
             stage = STAGED[kind.name]
-            names = [stage]
             if since is None:
-                for records in self._account.listed(kind, names, history=[stage], links=False):
-                    self._position.note(records)
-                    yield self._batch(kind, records)
-                since_archived = None
+                batches = self._account.listed(
+                    kind, [stage], partial(self._finished, kind), history=[stage], links=False
+                )
             else:
-                for changed in self._account.changed(kind, names, since, until):
-                    self._position.note(changed)
-                    found, _, _ = self._account.read(kind, [r.id for r in changed], names, history=[stage])
-                    yield self._batch(kind, found)
-                since_archived = since
+                finish = partial(self._finished_from_search, kind)
+                batches = self._account.changed(kind, [stage], since, until, finish)
+            for newest, batch in batches:
+                self._position.note(newest)
+                yield batch
             if until is None:
-                for gone in self._account.archived(kind, since_archived):
-                    found, _, _ = self._account.read(kind, gone, names, history=[stage], archived=True)
+                for gone in self._account.archived(kind, since):
+                    found, _, _ = self._account.read(kind, gone, [stage], history=[stage], archived=True)
                     keys = tuple(row["id"] for record in found for row in self._rows(kind, record))
                     if keys:
                         yield Batch(deleted=keys)
@@ -204,9 +221,15 @@ class StageHistoryFeed:
 
     def ids(self) -> Iterator[Sequence[str]] | None:
         return (
-            [row["id"] for record in records for row in self._rows(kind, record)]
+            keys
             for kind in self._readable()
-            for records in self._account.listed(kind, [STAGED[kind.name]], history=[STAGED[kind.name]], links=False)
+            for keys in self._account.listed(
+                kind,
+                [STAGED[kind.name]],
+                lambda records, kind=kind: [row["id"] for record in records for row in self._rows(kind, record)],  # type: ignore[misc]
+                history=[STAGED[kind.name]],
+                links=False,
+            )
         )
 
     def records(self, ids: Sequence[str]) -> Iterator[Batch]:
@@ -235,6 +258,16 @@ class StageHistoryFeed:
                 int(owner["userId"]): str(owner["id"]) for owner in owners(self._account) if owner.get("userId")
             }
         return self._kinds
+
+    def _finished(self, kind: ObjectType, records: Sequence[Found]) -> Finished:
+        """A page with its history; called by several threads."""
+        return newest_of(records), self._batch(kind, records)
+
+    def _finished_from_search(self, kind: ObjectType, records: Sequence[Found]) -> Finished:
+        """Search tells no history: it is asked for."""
+        stage = STAGED[kind.name]
+        found, _, _ = self._account.read(kind, [record.id for record in records], [stage], history=[stage])
+        return newest_of(records), self._batch(kind, found)
 
     def _batch(self, kind: ObjectType, records: Sequence[Found]) -> Batch:
         rows = [_encode(row) for record in records for row in self._rows(kind, record)]

@@ -90,7 +90,7 @@ class ObjectFeed:
             if until is None:
                 for gone in self._account.archived(kind, since):
                     if gone:
-                        yield Batch(deleted=tuple(kind.key(number) for number in gone))
+                        yield Batch(deleted=tuple(kind.key(record.id) for record in gone), merged=_merges(kind, gone))
 
     def position(self) -> datetime | None:
         return self._position.value()
@@ -129,8 +129,7 @@ class ObjectFeed:
         return newest_of(records), self._batch(kind, records)
 
     def _batch(self, kind: ObjectType, records: Sequence[Found]) -> Batch:
-        merged = tuple((kind.key(old), kind.key(record.id)) for record in records for old in record.merged)
-        return Batch(page(self._complete(kind, records)) if records else None, merged=merged)
+        return Batch(page(self._complete(kind, records)) if records else None, merged=_merges(kind, records))
 
     def _complete(self, kind: ObjectType, records: Sequence[Found]) -> list[bytes]:
         """The records with their associations, and deals with their product rows."""
@@ -208,7 +207,8 @@ class StageHistoryFeed:
                 yield batch
             if until is None:
                 for gone in self._account.archived(kind, since):
-                    found, _, _ = self._account.read(kind, gone, [stage], history=[stage], archived=True)
+                    ids = [record.id for record in gone]
+                    found, _, _ = self._account.read(kind, ids, [stage], history=[stage], archived=True)
                     keys = tuple(row["id"] for record in found for row in self._rows(kind, record))
                     if keys:
                         yield Batch(deleted=keys)
@@ -334,6 +334,11 @@ class ListFeed:
         wanted = set(ids)
         rows = {str(row["id"]): _encode(row) for row in self._rows(self._account) if str(row["id"]) in wanted}
         yield Batch(page(rows.values()) if rows else None, deleted=tuple(sorted(wanted - rows.keys())))
+
+
+def _merges(kind: ObjectType, records: Sequence[Found]) -> tuple[tuple[str, str], ...]:
+    """Who lives on as whom, as the survivors tell it."""
+    return tuple((kind.key(old), kind.key(record.id)) for record in records for old in record.merged)
 
 
 def property_names(account: Account, kind: ObjectType, mapping: EntityMapping | None) -> list[str] | None:

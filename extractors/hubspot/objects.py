@@ -27,20 +27,20 @@ class ObjectType:
         return f"{self.prefix}{number}"
 
 
-_MERGED = "hs_merged_object_ids"
+MERGED = "hs_merged_object_ids"
 _OWNER = "hubspot_owner_id"
 
 COMPANIES = ObjectType(
     "companies",
     "company",
-    ("name", "domain", "phone", "type", "industry", "city", "address", "createdate", _OWNER, _MERGED),
+    ("name", "domain", "phone", "type", "industry", "city", "address", "createdate", _OWNER, MERGED),
 )
 CONTACTS = ObjectType(
     "contacts",
     "contact",
     (
         "firstname", "lastname", "jobtitle", "email", "hs_additional_emails", "phone", "mobilephone", "date_of_birth",
-        "associatedcompanyid", "createdate", _OWNER, _MERGED,
+        "associatedcompanyid", "createdate", _OWNER, MERGED,
     ),
     links=("companies",),
     modified="lastmodifieddate",
@@ -50,7 +50,7 @@ DEALS = ObjectType(
     "deal",
     (
         "dealname", "pipeline", "dealstage", "amount", "deal_currency_code", "closedate", "closed_lost_reason",
-        "hs_is_closed", "hs_is_closed_won", "hs_analytics_source", "createdate", _OWNER, _MERGED,
+        "hs_is_closed", "hs_is_closed_won", "hs_analytics_source", "createdate", _OWNER, MERGED,
     ),
     links=("companies", "contacts", "line_items"),
 )  # fmt: skip

@@ -49,17 +49,19 @@ def build_app(
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] | None = None,
     scopes_missing: Sequence[str] = (),
+    latency: float = 0.0,
 ) -> Starlette:
     """An account that shows `picture` and keeps what is written to it in the file `state`.
 
     `app.state.portal` is the account itself (`fill(portal, picture)` moves it to another morning). `index_lag`:
-    seconds by which search is late. `scopes_missing`: object types that the token may not touch.
+    seconds by which search is late. `scopes_missing`: object types that the token may not touch. `latency`: seconds
+    that every answer takes.
     """
     portal = Portal(state, now=now, index_lag=index_lag)
     if picture is not None:
         fill(portal, picture)
     portal.replay_journal()
-    desk = _Desk(portal, token, limits or Limits(), faults or [], clock, frozenset(scopes_missing))
+    desk = _Desk(portal, token, limits or Limits(), faults or [], clock, frozenset(scopes_missing), latency)
     every = ["GET", "POST", "PATCH", "PUT", "DELETE"]
     app = _AccountApp(
         routes=[
@@ -108,6 +110,7 @@ class _Desk:
         faults: list[Fault],
         clock: Callable[[], float],
         missing: frozenset[str],
+        latency: float,
     ) -> None:
         self.requests: Counter[str] = Counter()
         self._portal = portal
@@ -118,6 +121,7 @@ class _Desk:
         self._day = RollingWindow(limits.per_day, 86_400.0, clock)
         self._faults = FaultPlan(faults)
         self._missing = missing
+        self._latency = latency
 
     async def call(self, request: Request) -> Response:
         path = "/" + request.path_params["path"].strip("/")
@@ -130,6 +134,8 @@ class _Desk:
         if refused is not None:
             self.requests["refused"] += 1
             return refused
+        if self._latency:
+            await asyncio.sleep(self._latency)
         body = await request.body()
         fault = self._faults.next_for(name)
         if fault is not None and not fault.kind.endswith("after_acting"):

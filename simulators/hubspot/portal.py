@@ -174,7 +174,7 @@ class Portal:
                 case "archive":
                     self.archive(step["kind"], step["id"], at=at)
                 case "merge":
-                    self.merge(step["kind"], step["id"], step["other"], at=at)
+                    self.merge(step["kind"], step["id"], step["other"], at=at, keep_id=step["keep_id"])
                 case "property" if step["definition"]["name"] not in self.properties[step["kind"]]:
                     self.define(step["kind"], step["definition"])
         self._journal = journal
@@ -296,15 +296,24 @@ class Portal:
             if owner == kind and record.values.get(name):
                 numbers.pop(str(record.values[name]).lower(), None)
 
-    def merge(self, kind: str, primary_id: int, other_id: int, *, at: datetime | None = None) -> Record:
-        """Both records live on as a new one with an id of its own."""
+    def merge(
+        self, kind: str, primary_id: int, other_id: int, *, at: datetime | None = None, keep_id: bool = False
+    ) -> Record:
+        """Both records live on as a new one with an id of its own; with `keep_id` as the primary one, as formerly."""
         if kind not in MERGEABLE:
             raise HubspotError(400, "VALIDATION_ERROR", f"{kind} cannot be merged")
         primary, other = self._alive(kind, str(primary_id)), self._alive(kind, str(other_id))
         if primary is other:
             raise HubspotError(400, "VALIDATION_ERROR", "Cannot merge a record with itself")
         moment = at or self.now()
-        self._write("merge", kind, moment, id=primary.id, other=other.id)
+        self._write("merge", kind, moment, id=primary.id, other=other.id, keep_id=keep_id)
+        if keep_id:
+            inherited: Values = {
+                name: value for name, value in other.values.items() if value and not primary.values.get(name)
+            }
+            self._set(kind, primary, inherited, moment, None, check=False)
+            self._swallow(kind, primary, other)
+            return primary
         record = Record(self._next_id, {}, min(primary.created_at, other.created_at), moment)
         self._next_id += 1
         self._add(kind, record)

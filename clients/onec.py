@@ -6,6 +6,7 @@ changes of an exchange plan (`notify_changes_received`).
 
 import base64
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -43,6 +44,29 @@ class Greeting:
     elapsed: float
 
 
+class Pace:
+    """How many requests to have under way so that the base works on a given number of them at once.
+
+    On a long way some are always on the road, there or back, and the base would wait for them. By the time that the
+    way takes and the time that answers take it is known how many.
+    """
+
+    def __init__(self) -> None:
+        self.way = 0.0
+        self._seconds: float | None = None
+
+    def note(self, seconds: float) -> None:
+        """An answer took so long, the way included."""
+        self._seconds = seconds if self._seconds is None else 0.8 * self._seconds + 0.2 * seconds
+
+    def under_way(self, at_work: int) -> int:
+        """So many requests, for the base to work on `at_work` of them; at most twice as many."""
+        if not self._seconds or self.way <= 0:
+            return at_work
+        work = max(self._seconds - self.way, self._seconds / 2)
+        return min(2 * at_work, math.ceil(at_work * self._seconds / work - 0.1))
+
+
 class OnecClient:
     """Reads one publication. May be used by several threads; requests at the same time have a session each."""
 
@@ -77,6 +101,7 @@ class OnecClient:
             self._secrets.append(token)
             self._authorization = f"Basic {token}"
         self._slot = slot
+        self.pace = Pace()
         self._seats = Seats(self._connect)
         self._goodbye = ""
 
@@ -241,7 +266,24 @@ class OnecClient:
             return http.request(method, url, headers=headers, max_bytes=max_bytes, sink=sink, repeatable=True)
 
         with self._slot():
-            return self._seats.send(request)
+            answer = self._seats.send(request)
+        if answer.status == 200:
+            self.pace.note(answer.elapsed)
+        return answer
+
+    def measure_way(self) -> float:
+        """Seconds there and back, by two requests that the web server answers without 1C; 0 when it cannot be told."""
+        address = urlsplit(self._root)
+        http = HttpSession(timeout=10.0)
+        try:
+            # The first one also pays for the connection.
+            answers = [http.request("HEAD", f"{address.scheme}://{address.netloc}/") for _ in range(2)]
+            self.pace.way = min(answer.elapsed for answer in answers)
+        except ClientError:
+            self.pace.way = 0.0
+        finally:
+            http.close()
+        return self.pace.way
 
     def _connect(self) -> HttpSession:
         return HttpSession(timeout=self._timeout, secrets=self._secrets, authorization=self._authorization)

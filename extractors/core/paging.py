@@ -1,6 +1,7 @@
 """Reading a set by offset: page sizes that suit the server, several pages at once, and proof of completeness."""
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,8 +30,9 @@ class RawPage:
 class Pager:
     """Pages of one read, in order, while the next ones are on their way.
 
-    At most `prefetch` requests run or wait to be consumed at any moment. The page size starts at `first_page`,
-    grows towards `target_bytes` and is divided by four when the server cannot build a page or takes too long.
+    At most `prefetch` requests run at any moment, and at most as many pages again wait to be consumed, so that the
+    server is kept busy while a page is digested here. The page size starts at `first_page`, grows towards
+    `target_bytes` and is divided by four when the server cannot build a page or takes too long.
     After each page the consumer must call `settle` with the number of records in it: a page that is shorter than
     asked ends the read, unless more was claimed: then what is missing of it is asked for again.
     """
@@ -44,21 +46,28 @@ class Pager:
         prefetch: int,
         first_page: int | None = None,
         max_page: int | None = None,
+        under_way: Callable[[], int] | None = None,
     ) -> None:
+        """under_way: how many requests to run at the moment, where that is not always `prefetch`; at most twice it."""
         self._fetch = fetch
         self._claimed = claimed
         self._target_bytes = target_bytes
         self._prefetch = prefetch
+        self._under_way = under_way or (lambda: prefetch)
         self._size = FIRST_PAGE if first_page is None else first_page
         self._ceiling = MAX_PAGE if max_page is None else max_page
         self._sized = False
+        self._grown = False
         self._next = 0
         self._ended = False
         self._settled: int | None = None
         self._pending: deque[_Slot] = deque()
+        self._running = 0
+        self._over = False
+        self._turn = threading.Condition()
 
     def __iter__(self) -> Iterator[RawPage]:
-        pool = ThreadPoolExecutor(self._prefetch, thread_name_prefix="page")
+        pool = ThreadPoolExecutor(3 * self._prefetch, thread_name_prefix="page")
         try:
             while True:
                 self._ask_ahead(pool)
@@ -74,6 +83,9 @@ class Pager:
                 yield RawPage(slot.skip, slot.top, body)
                 self._after(slot, len(body))
         finally:
+            with self._turn:
+                self._over = True
+                self._turn.notify_all()
             pool.shutdown(wait=False, cancel_futures=True)
 
     def is_ready(self) -> bool:
@@ -85,8 +97,10 @@ class Pager:
         self._settled = records
 
     def _ask_ahead(self, pool: ThreadPoolExecutor) -> None:
-        # One page at a time until a page of this size has come, and when the end is unknown.
-        limit = self._prefetch if self._sized and self._claimed is not None else 1
+        # One page at a time until a page of this size has come, and when the end is unknown. Few while pages still
+        # grow: the later ones are better asked for in the right size.
+        several = self._sized and self._claimed is not None
+        limit = self._under_way() + (self._prefetch if self._grown else 0) if several else 1
         while not self._ended and len(self._pending) < limit:
             beyond = self._claimed is not None and self._next >= self._claimed
             if beyond and self._pending:
@@ -96,8 +110,22 @@ class Pager:
         running = sum(slot.future is not None for slot in self._pending)
         for position, slot in enumerate(self._pending):
             if slot.future is None and (position == 0 or running < limit):
-                slot.future = pool.submit(self._fetch, slot.skip, slot.top)
+                slot.future = pool.submit(self._fetch_in_turn, slot.skip, slot.top)
                 running += 1
+
+    def _fetch_in_turn(self, skip: int, top: int) -> bytes:
+        with self._turn:
+            while self._running >= self._under_way() and not self._over:
+                self._turn.wait()
+            if self._over:
+                raise ReadError("the read has ended")
+            self._running += 1
+        try:
+            return self._fetch(skip, top)
+        finally:
+            with self._turn:
+                self._running -= 1
+                self._turn.notify()
 
     def _shrink(self, slot: "_Slot", error: Exception) -> None:
         if slot.top == 1:
@@ -121,6 +149,7 @@ class Pager:
             )
         if records:
             wished = max(1, self._target_bytes * records // max(size, 1))
+            self._grown = self._size * GROWTH >= min(wished, self._ceiling)
             self._size = max(1, min(wished, self._size * GROWTH, self._ceiling))
             self._sized = True
         if records == slot.top:

@@ -19,7 +19,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from clients.connection import Connection
 from clients.errors import Fatal
@@ -61,7 +61,7 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    register: str
+    register_name: str = Field(alias="register")
     amount: str
     organisation: By | None = None
     subject: By | None = None
@@ -102,7 +102,7 @@ class ControlTotals:
     @property
     def measures(self) -> list[Measure]:
         """Measures whose register this base publishes."""
-        return [measure for measure, spec in self._specs.items() if self._base.has(spec.register)]
+        return [measure for measure, spec in self._specs.items() if self._base.has(spec.register_name)]
 
     @property
     def missing(self) -> list[str]:
@@ -120,13 +120,13 @@ class ControlTotals:
         spec = self._specs["revenue"]
         begin, end = self._edges(day)
         names = [by.dimension for by in spec.needed]
-        recorder = self._recorder_fields(spec.register)
+        recorder = self._recorder_fields(spec.register_name)
         options = {
             "allowedOnly": "true",
             "$select": ",".join([*recorder, "Active", *names, spec.amount]),
             "$filter": f"Period ge {self._literal(begin)} and Period lt {self._literal(end)}",
         }
-        rows = _rows(self._client.collection(f"{spec.register}_RecordType", options))
+        rows = _rows(self._client.collection(f"{spec.register_name}_RecordType", options))
         sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
         kinds = self._kinds()
         for row in rows:
@@ -168,7 +168,7 @@ class ControlTotals:
             else {"period": min(end, clock.now())}
         )
         dimensions = list(dict.fromkeys(by.dimension.removesuffix("_Key") for by in spec.needed))
-        body = self._tables.call(spec.register, function, dimensions=dimensions, **moments)  # type: ignore[arg-type]
+        body = self._tables.call(spec.register_name, function, dimensions=dimensions, **moments)  # type: ignore[arg-type]
         name = spec.amount + ("Turnover" if function == "Turnovers" else "Balance")
         sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         for row in _rows(body):
@@ -221,14 +221,14 @@ OpenDatabase = Callable[[], AbstractContextManager[Database]]
 
 
 def take(source: SourceConfig, connection: Connection, days: Sequence[date], database: OpenDatabase) -> Outcome:
-    """Take revenue of each of `days`, settlements and stock of the last one. Raises ClientError."""
+    """Take revenue of each of `days`, settlements and stock as they are on the day after. Raises ClientError."""
     settings = get_settings()
     taken: dict[str, int] = {}
     with visit(source, connection, settings, database) as client:
         totals = ControlTotals(client, source, settings, connection.url)
         missing = totals.missing
         for measure in totals.measures:
-            wanted = list(days) if measure == "revenue" else list(days[-1:])
+            wanted = list(days) if measure == "revenue" else [days[-1] + timedelta(days=1)]
             try:
                 for day, found in totals.of_days(measure, wanted):
                     with database() as conn:

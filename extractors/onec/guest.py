@@ -52,7 +52,7 @@ def visit(
 
         def slot() -> AbstractContextManager[None]:
             ensure_not_quiet(source, clock.now())
-            return limits.slot(key, most)
+            return limits.slot(key, client.pace.under_way(most))
 
         ensure_not_quiet(source, clock.now())
         with OnecClient(connection, timeout=settings.request_timeout_seconds, slot=slot) as client:

@@ -29,7 +29,9 @@ from warehouse.reconcile import recorder_types
 log = logging.getLogger(__name__)
 
 # Pages on their way, those that wait, one being decoded and two being written must fit together.
-MEMORY_BUDGET = 64_000_000
+MEMORY_BUDGET = 90_000_000
+# From so many records on it pays to know how long the way to the base is.
+LONG_READ = 5_000
 KEYS_FIRST_PAGE = 2_000
 KEYS_MAX_PAGE = 100_000
 LOOKUP = 50
@@ -85,7 +87,7 @@ class OnecReader:
         self._zone = ZoneInfo(opening.source.timezone)
         self._settings = opening.settings
         self._parallel = min(opening.settings.onec_prefetch, parallel_requests(opening.source, opening.settings))
-        self._target_bytes = min(opening.settings.onec_page_target_bytes, MEMORY_BUDGET // (2 * self._parallel + 3))
+        self._target_bytes = min(opening.settings.onec_page_target_bytes, MEMORY_BUDGET // (3 * self._parallel + 3))
         self._plan: Plan | None = None
 
     def is_published(self) -> bool:
@@ -210,6 +212,8 @@ class OnecReader:
         max_page: int | None = None,
     ) -> Pager:
         options = options | {"$orderby": self.key}
+        if claimed is not None and claimed >= LONG_READ and not self._client.pace.way:
+            log.info("%s is %.0f ms away", self._instance, 1000 * self._client.measure_way())
 
         def fetch(skip: int, top: int) -> bytes:
             return self._client.collection(self._mapping.source_set, {**options, "$top": str(top), "$skip": str(skip)})
@@ -221,6 +225,7 @@ class OnecReader:
             prefetch=self._parallel,
             first_page=first_page,
             max_page=max_page,
+            under_way=lambda: self._client.pace.under_way(self._parallel),
         )
 
     def _options(self, window: Window) -> dict[str, str]:

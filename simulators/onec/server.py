@@ -128,11 +128,17 @@ class OnecServer:
         self._row_sets: dict[tuple[int, str], EntitySet] = {}
         self.app = Starlette(
             routes=[
+                Route("/", self._front_door),
                 Route("/_control/{action}", self._control, methods=["GET", "POST"]),
                 Route(f"{PUBLICATION}", self._odata, methods=_METHODS),
                 Route(f"{PUBLICATION}/{{path:path}}", self._odata, methods=_METHODS),
             ]
         )
+
+    async def _front_door(self, request: Request) -> Response:
+        """The web server itself: as far away as the base, but it has nothing to do."""
+        await asyncio.sleep(self.quirks.latency_seconds)
+        return Response(status_code=404)
 
     # one request
 

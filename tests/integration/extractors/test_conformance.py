@@ -1,4 +1,4 @@
-"""Every kind of source keeps these promises. A new one gets a rig (tests/support/source_rigs.py) and passes as it is."""
+"""Every kind of source keeps these promises. A new one gets a rig (tests/support/source_rigs.py) and passes as is."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

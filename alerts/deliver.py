@@ -12,7 +12,7 @@ from datetime import date
 from hashlib import sha256
 
 from alerts import ledger
-from alerts.channels.base import CannotTell, Channel, ChannelDown, Delivery, Key, NotFound, Receipt
+from alerts.channels.base import BatchChannel, CannotTell, Channel, ChannelDown, Delivery, Key, NotFound, Receipt
 from alerts.channels.registry import open_channels
 from alerts.contacts import Manager, read_contacts, read_managers
 from alerts.freeze import refuse_other_days
@@ -24,7 +24,7 @@ from alerts.withdraw import withdraw_answered
 from alerts.wording import Language, reason
 from clients.bitrix24 import SERVER_TIME_LIMIT_SECONDS
 from clients.connection import Connection as Address
-from clients.errors import Fatal, Retriable, Unknown
+from clients.errors import ClientError, Fatal, Retriable, Unknown
 from warehouse.db import Connection, connect
 from warehouse.settings import get_settings
 
@@ -192,55 +192,86 @@ class _Courier:
             findings = self.channel.find([_key(claim) for claim in claims])
             managers = read_managers(self.conn, [(c.follow_up.instance, c.follow_up.manager_id) for c in claims])
             self.conn.commit()
-            for position, claim in enumerate(claims):
+            to_send: list[Claim] = []
+            for claim in claims:
                 finding = findings[claim.key]
-                try:
-                    if isinstance(finding, Receipt):
-                        self._settle_found(claim, finding)
-                    elif isinstance(finding, CannotTell):
-                        self._postpone(claim, finding.why)
-                    else:
-                        self._send_one(claim, managers)
-                except ChannelDown as down:
-                    self._give_back(claims[position:], str(down))
-                    return False
+                if isinstance(finding, Receipt):
+                    self._settle_found(claim, finding)
+                elif isinstance(finding, CannotTell):
+                    self._postpone(claim, finding.why)
+                else:
+                    to_send.append(claim)
+            if not self._send_all(to_send, managers):
+                return False
 
-    def _send_one(self, claim: Claim, managers: Mapping[tuple[str, str], Manager]) -> None:
-        row = claim.follow_up
-        manager = self._manager(claim, managers)
-        if manager is None:
-            return
-        contacts = read_contacts(self.conn, row.instance, [outlet.outlet_id for outlet in row.outlets])
-        delivery = Delivery(_key(claim), self.as_of, manager, [row], contacts, Quality())
-        still_mine = ledger.renew(self.conn, claim, lease_seconds=self.lease_seconds)
+    def _send_all(self, claims: Sequence[Claim], managers: Mapping[tuple[str, str], Manager]) -> bool:
+        """Send what was claimed, together where the channel can. False: the channel is down."""
+        step = len(claims) or 1 if isinstance(self.channel, BatchChannel) else 1
+        for start in range(0, len(claims), step):
+            try:
+                self._send_some(claims[start : start + step], managers)
+            except ChannelDown as down:
+                self._give_back(claims[start:], str(down))
+                return False
+        return True
+
+    def _send_some(self, claims: Sequence[Claim], managers: Mapping[tuple[str, str], Manager]) -> None:
+        """Send with one request and settle each row by its own result. Raises ChannelDown: nothing was sent."""
+        deliveries: dict[str, tuple[Claim, Delivery]] = {}
+        for claim in claims:
+            row = claim.follow_up
+            manager = self._manager(claim, managers)
+            if manager is None:
+                continue
+            contacts = read_contacts(self.conn, row.instance, [outlet.outlet_id for outlet in row.outlets])
+            delivery = Delivery(_key(claim), self.as_of, manager, [row], contacts, Quality())
+            if ledger.renew(self.conn, claim, lease_seconds=self.lease_seconds):
+                deliveries[claim.key] = (claim, delivery)
         self.conn.commit()
-        if not still_mine:
-            return
-        try:
-            receipt = self.channel.send(delivery)
-        except Unknown as error:
-            self._resolve(claim, delivery.key, error)
-        except ChannelDown:
-            raise
-        except Fatal as error:
-            self._settle_failed([claim], str(error))
-        except Retriable as error:
-            self._give_back([claim], str(error))
-        else:
-            ledger.settle_sent(self.conn, claim, external_id=receipt.external_id, recipient=receipt.recipient)
+        results = self._results([delivery for _, delivery in deliveries.values()])
+        unknown: list[Claim] = []
+        for key, result in results.items():
+            claim = deliveries[key][0]
+            if isinstance(result, Receipt):
+                ledger.settle_sent(self.conn, claim, external_id=result.external_id, recipient=result.recipient)
+                self.conn.commit()
+                self.tally.sent += 1
+            elif isinstance(result, Unknown):
+                log.warning("%s: %s", self.channel.name, result)
+                unknown.append(claim)
+            elif isinstance(result, Fatal) and not isinstance(result, ChannelDown):
+                self._settle_failed([claim], str(result))
+            else:
+                self._give_back([claim], str(result))
+        self._resolve(unknown)
+
+    def _results(self, deliveries: Sequence[Delivery]) -> Mapping[str, Receipt | ClientError]:
+        if not deliveries:
+            return {}
+        if isinstance(self.channel, BatchChannel):
+            return self.channel.send_many(deliveries)
+        results: dict[str, Receipt | ClientError] = {}
+        for delivery in deliveries:
+            try:
+                results[delivery.key.value] = self.channel.send(delivery)
+            except ChannelDown:
+                raise
+            except ClientError as error:
+                results[delivery.key.value] = error
+        return results
+
+    def _resolve(self, claims: Sequence[Claim]) -> None:
+        """No answer came. If a message is there, well; if not, it may still be on its way: look again later."""
+        keys = [_key(claim) for claim in claims]
+        findings = self.channel.find([Key(key.value, key.since, tried_before=True) for key in keys])
+        for claim in claims:
+            finding = findings[claim.key]
+            if isinstance(finding, Receipt):
+                self._settle_found(claim, finding)
+                continue
+            text = reason("outcome_unknown", self.language)
+            ledger.leave_in_doubt(self.conn, claim, text, look_again_seconds=self.look_again_seconds)
             self.conn.commit()
-            self.tally.sent += 1
-
-    def _resolve(self, claim: Claim, key: Key, error: Unknown) -> None:
-        """No answer came. If the message is there, well; if not, it may still be on its way: look again later."""
-        log.warning("%s: %s", self.channel.name, error)
-        finding = self.channel.find([Key(key.value, key.since, tried_before=True)])[key.value]
-        if isinstance(finding, Receipt):
-            self._settle_found(claim, finding)
-            return
-        text = reason("outcome_unknown", self.language)
-        ledger.leave_in_doubt(self.conn, claim, text, look_again_seconds=self.look_again_seconds)
-        self.conn.commit()
 
     def _settle_found(self, claim: Claim, receipt: Receipt) -> None:
         ledger.settle_sent(self.conn, claim, external_id=receipt.external_id, recipient=receipt.recipient)

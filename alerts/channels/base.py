@@ -10,7 +10,7 @@ from alerts.contacts import Manager
 from alerts.followups import FollowUp
 from alerts.quality import Quality
 from alerts.render import Contacts
-from clients.errors import Fatal
+from clients.errors import ClientError, Fatal
 
 Per = Literal["client", "manager"]
 _BBCODE = re.compile(r"\[/?[A-Z]+\]")
@@ -102,6 +102,15 @@ class Channel(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class BatchChannel(Channel, Protocol):
+    """A channel that can send several messages with one request."""
+
+    def send_many(self, deliveries: Sequence[Delivery]) -> Mapping[str, Receipt | ClientError]:
+        """Send; for every key what `send` would give or raise. Raises ChannelDown when nothing can be sent."""
+        ...
 
 
 @runtime_checkable

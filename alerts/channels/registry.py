@@ -33,9 +33,16 @@ def _hubspot(connection: Connection, renderer: Renderer, settings: Settings, dat
     return HubspotChannel(connection, renderer, limits=limits, release=limits.close)
 
 
+def _bitrix24(connection: Connection, renderer: Renderer, settings: Settings, database: OpenDatabase | None) -> Channel:
+    if database is None:
+        return Bitrix24Channel(connection, renderer)
+    limits, tokens = SharedLimits(database), SharedTokens(database, Tokens)
+    return Bitrix24Channel(connection, renderer, limits=limits, tokens=tokens, release=limits.close)
+
+
 _CHANNELS: dict[str, Callable[[Connection, Renderer, Settings, OpenDatabase | None], Channel]] = {
     "amocrm": _amocrm,
-    "bitrix24": lambda connection, renderer, settings, database: Bitrix24Channel(connection, renderer),
+    "bitrix24": _bitrix24,
     "email": lambda connection, renderer, settings, database: EmailChannel(
         connection, renderer, sender=settings.email_from
     ),

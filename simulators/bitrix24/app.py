@@ -144,7 +144,7 @@ class _Desk:
         refusal = self._refusal(request, params)
         if refusal is not None:
             return _error(*refusal)
-        fault = self._faults.next_for(method)
+        fault = self._faults.next_for(method, *_inner_methods(params) if method == "batch" else ())
         if fault and fault.kind in _ERRORS:
             return _error(*_ERRORS[fault.kind])
         if fault and fault.kind in _HTML:
@@ -313,6 +313,12 @@ async def _parameters(request: Request) -> dict[str, Any]:
         else:
             params.update(nest((key, value) for key, value in (await request.form()).items()))
     return params
+
+
+def _inner_methods(params: dict[str, Any]) -> set[str]:
+    commands = by_name(params, "cmd") or {}
+    texts = commands.values() if isinstance(commands, dict) else commands
+    return {str(text).partition("?")[0].lower().removesuffix(".json") for text in texts}
 
 
 def _with_references(params: Any, results: dict[str, Any]) -> Any:

@@ -49,9 +49,10 @@ class FaultPlan:
     def replace_with(self, faults: list[dict[str, Any]]) -> None:
         self._faults = [Fault(**fault) for fault in faults]
 
-    def next_for(self, method: str) -> Fault | None:
+    def next_for(self, *methods: str) -> Fault | None:
+        """The fault of a request that calls these methods: a batch calls those of its commands as well."""
         for index, fault in enumerate(self._faults):
-            if fault.method != method and (fault.method != "*" or method == "oauth.token"):
+            if fault.method not in methods and (fault.method != "*" or "oauth.token" in methods):
                 continue
             if fault.skip:
                 self._faults[index] = replace(fault, skip=fault.skip - 1)

@@ -17,11 +17,23 @@ import pytest
 
 from alerts.deliver import DeliveryUnfinished, deliver
 from alerts.freeze import freeze
+from clients.bitrix24 import Bitrix24Client
 from clients.connection import Connection
 from clients.hubspot import HubspotClient
+from simulators.bitrix24 import Fault as BitrixFault
 from simulators.hubspot import Fault as HubspotFault
 from tests.support import hubspot
-from tests.support.delivery import AS_OF, REPS, SOUTH, Go, build_marts, follow_up, lapse_leases, ledger_rows
+from tests.support.delivery import (
+    AS_OF,
+    REPS,
+    SOUTH,
+    Go,
+    build_marts,
+    follow_up,
+    lapse_leases,
+    ledger_rows,
+    running_portal,
+)
 from warehouse.db import connect
 from warehouse.settings import get_settings
 
@@ -108,7 +120,35 @@ def hubspot_stage(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Stage]:
         )
 
 
-STAGES: dict[str, Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[Stage]]] = {"hubspot": hubspot_stage}
+@contextmanager
+def bitrix24_stage(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    kinds: Sequence[Any] = (
+        "timeout_after_acting", "timeout_before_acting", "reset_after_acting", "reset_before_acting", "query_limit",
+        "internal_error", "not_json", "gateway_timeout", "lost_commands",
+    )  # fmt: skip
+
+    def impatient(connection: Connection, **options: Any) -> Bitrix24Client:
+        return Bitrix24Client(connection, timeout=0.3, sleep=lambda seconds: None, **options)
+
+    patch.setattr("alerts.channels.bitrix24.Bitrix24Client", impatient)
+    with running_portal(folder / "portal.json") as portal:
+
+        def misbehave(dice: random.Random) -> None:
+            # A batch creates tasks, or looks for them: both may fail, before and after the portal has acted.
+            portal.plan(
+                *(
+                    BitrixFault(dice.choice(kinds), method, skip=dice.randrange(4), seconds=0.5)
+                    for method in ("batch", "batch", "*")
+                )
+            )
+
+        yield Stage(portal.connection(), lambda: [task["XML_ID"] for task in portal.tasks()], misbehave, portal.plan)
+
+
+STAGES: dict[str, Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[Stage]]] = {
+    "bitrix24": bitrix24_stage,
+    "hubspot": hubspot_stage,
+}
 
 
 @pytest.mark.parametrize("channel", STAGES)

@@ -34,6 +34,7 @@ CONNECTIONS_TEMPLATE = """\
 # a login and a password are two more keys: "login", "password".
 #AIRFLOW_CONN_ONEC_MAIN='{"conn_type": "http", "host": "https://1c.example.org/ut/odata/standard.odata"}'
 #AIRFLOW_CONN_B24_MAIN='{"conn_type": "http", "host": "https://example.bitrix24.ru/rest/1/<webhook code>/"}'
+#AIRFLOW_CONN_AMO_MAIN='{"conn_type": "http", "host": "https://example.amocrm.ru", "password": "<long-lived token>"}'
 #AIRFLOW_CONN_SMTP_DEFAULT='{"conn_type": "smtp", "host": "smtp.example.org", "port": 587}'
 """
 

@@ -51,14 +51,30 @@ class WholeFeed:
     mode = "full"
 
     def __init__(
-        self, account: Account, listings: Callable[[AmocrmClient], Iterable[Listing]], *, one: str = ""
+        self,
+        account: Account,
+        listings: Callable[[AmocrmClient], Iterable[Listing]],
+        *,
+        one: str = "",
+        optional: bool = False,
     ) -> None:
-        """one: the path of a single record before its id, to look again for what the list did not show."""
+        """one: the path of a single record before its id, to look again for what the list did not show.
+        optional: an account may lack it, by its tariff or by the rights of the integration's user.
+        """
         self._account = account
         self._listings = listings
         self._one = one
+        self._optional = optional
 
     def is_published(self) -> bool:
+        if not self._optional:
+            return True
+        try:
+            next(self._pages(), None)
+        except Fatal as error:
+            if error.status not in (403, 404):
+                raise
+            return False
         return True
 
     def batches(self, since: datetime | None, until: datetime | None) -> Iterator[Batch]:

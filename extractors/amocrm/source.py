@@ -1,6 +1,6 @@
 """How an entity of an amoCRM account is opened: which list it is, and by which feed it is read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from clients.amocrm import AmocrmClient
@@ -18,6 +18,7 @@ from extractors.amocrm.flat import DIALECT, KINDS
 from extractors.amocrm.pages import Listing, Walker, read_stamps
 from extractors.core.feed import Feed
 from extractors.core.kinds import Opening
+from extractors.core.spec import EntityMapping
 from warehouse import clock
 from warehouse.limits import SharedLimits
 from warehouse.tokens import SharedTokens
@@ -43,12 +44,12 @@ def open_entity(opening: Opening) -> Iterator[Feed]:
         ]
         for client in clients:
             stack.callback(client.close)
-        yield make_feed(opening.mapping.source_set, Account(clients, clock.now))
+        yield make_feed(opening.mapping, Account(clients, clock.now))
 
 
-def make_feed(source_set: str, account: Account) -> Feed:
+def make_feed(mapping: EntityMapping, account: Account) -> Feed:
     """The feed of what a mapping calls a set. Raises LookupError for a set that amoCRM does not have."""
-    return _FEEDS[source_set](account)
+    return _FEEDS[mapping.source_set](account, mapping.optional)
 
 
 def _custom_fields(client: AmocrmClient) -> Iterator[Listing]:
@@ -63,24 +64,32 @@ def _catalogs(client: AmocrmClient) -> Iterator[Listing]:
             yield Listing(f"catalogs/{stamp.id}/elements", "elements", {})
 
 
-_FEEDS: dict[str, Callable[[Account], Feed]] = {
-    "users": lambda account: WholeFeed(account, lambda client: [Listing("users", "users", {"with": "phone_number"})]),
-    "leads/pipelines": lambda account: PipelineFeed(account, stages=False),
-    "leads/pipelines/statuses": lambda account: PipelineFeed(account, stages=True),
-    "leads/loss_reasons": lambda account: WholeFeed(
-        account, lambda client: [Listing("leads/loss_reasons", "loss_reasons", {})]
+def _whole(
+    listings: Callable[[AmocrmClient], Iterable[Listing]], *, one: str = ""
+) -> Callable[[Account, bool], WholeFeed]:
+    return lambda account, optional: WholeFeed(account, listings, one=one, optional=optional)
+
+
+def _modified(path: str, params: Mapping[str, str], *, by_modification: bool = True) -> Callable[[Account, bool], Feed]:
+    listing = Listing(path, path, params, by_modification=by_modification)
+    return lambda account, optional: ModifiedFeed(account, listing)
+
+
+_FEEDS: dict[str, Callable[[Account, bool], Feed]] = {
+    "users": _whole(lambda client: [Listing("users", "users", {"with": "phone_number"})]),
+    "leads/pipelines": lambda account, optional: PipelineFeed(account, stages=False),
+    "leads/pipelines/statuses": lambda account, optional: PipelineFeed(account, stages=True),
+    "leads/loss_reasons": _whole(lambda client: [Listing("leads/loss_reasons", "loss_reasons", {})]),
+    "custom_fields": _whole(_custom_fields),
+    "catalogs/elements": _whole(_catalogs),
+    "leads/unsorted": _whole(
+        lambda client: [Listing("leads/unsorted", "unsorted", {"order": {"created_at": "asc"}})], one="leads/unsorted"
     ),
-    "custom_fields": lambda account: WholeFeed(account, _custom_fields),
-    "catalogs/elements": lambda account: WholeFeed(account, _catalogs),
-    "leads/unsorted": lambda account: WholeFeed(
-        account,
-        lambda client: [Listing("leads/unsorted", "unsorted", {"order": {"created_at": "asc"}})],
-        one="leads/unsorted",
-    ),
-    "companies": lambda account: ModifiedFeed(account, Listing("companies", "companies", {})),
-    "contacts": lambda account: ModifiedFeed(account, Listing("contacts", "contacts", {})),
-    "leads": lambda account: ModifiedFeed(account, Listing("leads", "leads", {"with": _DEAL_WITH})),
-    "tasks": lambda account: ModifiedFeed(account, Listing("tasks", "tasks", {}, by_modification=False)),
-    "notes": NotesFeed,
-    "events/lead_status_changed": lambda account: EventsFeed(account, ["lead_status_changed"]),
+    "companies": _modified("companies", {}),
+    "contacts": _modified("contacts", {}),
+    "leads": _modified("leads", {"with": _DEAL_WITH}),
+    # Tasks cannot be ordered by their modification.
+    "tasks": _modified("tasks", {}, by_modification=False),
+    "notes": lambda account, optional: NotesFeed(account),
+    "events/lead_status_changed": lambda account, optional: EventsFeed(account, ["lead_status_changed"]),
 }

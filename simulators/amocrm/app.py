@@ -165,6 +165,8 @@ class _Desk:
             return _problem(500, "Internal Server Error", "")
         if fault and fault.kind == "not_paid":
             return _problem(402, "Payment Required", "Аккаунт не оплачен")
+        if fault and fault.kind == "no_rights":
+            return _problem(403, "Forbidden", "Недостаточно прав")
         if fault and fault.kind == "nothing":
             return Response(status_code=204)
         admitted = self._access.admits(request.headers.get("authorization", ""))

@@ -6,7 +6,8 @@ from typing import Any, Literal, get_args
 
 Kind = Literal[
     "timeout_before_acting", "timeout_after_acting", "reset_before_acting", "reset_after_acting",
-    "too_many", "blocked", "internal_error", "bad_gateway", "gateway_timeout", "unauthorized", "not_paid", "nothing",
+    "too_many", "blocked", "internal_error", "bad_gateway", "gateway_timeout", "unauthorized",
+    "not_paid", "no_rights", "nothing",
 ]  # fmt: skip
 
 

@@ -273,3 +273,14 @@ def test_a_window_of_the_past_brings_what_was_modified_in_it(account: Account, d
     window = (end - timedelta(days=60), end)
     read(account, database, "deal", mode="window", window=window)
     assert alive(database, "deal") == {str(d.id) for d in deals if window[0] <= d.modified_at < window[1]}
+
+
+def test_what_an_account_does_not_have_is_left_out_and_what_it_must_have_is_asked_for(
+    account: Account, database: str
+) -> None:
+    account.plan(Fault("no_rights", "GET *", times=100))
+    for entity in ("product", "lead", "loss_reason"):
+        assert not read(account, database, entity).published
+    for entity in ("deal", "user"):
+        with pytest.raises(ClientError, match="an administrator of the portal has to grant"):
+            read(account, database, entity)

@@ -1,99 +1,129 @@
-"""Landing of a million order lines: JSON pages to typed rows plus archive, against a raw COPY of the same rows.
+"""Landing of order lines: JSON pages to merged typed rows, against what else one could do with them, in one run.
 
-The pages and the peer's text are written to files beforehand and read from them by both, untimed work left out.
-Ours is the code that `extract` runs: pager, codec, landing, run record, cursor. The peer is COPY of prebuilt text
-into the same tables with the same keys, one stream per table, no archive. Both run in processes of their own,
-in turns; afterwards the rows of both are compared, column by column.
+Pages and COPY text are written to files beforehand and read from them by all. Ours is the code that `extract` runs.
+Peers:
+
+    copy            raw COPY of the same rows and columns, made into text before, no archive
+    dlt_merge       `dlt` by merge, naming `direct`; in an environment of its own
+    pandas_to_sql, execute_values, executemany      see tests/bench/peers/drivers.py
+
+Everything runs in processes of its own, in turns. Slow peers take fewer pages, rates are compared. All keep all fields:
+ours and `copy` as typed columns (ours the rest in the archive), the others as typed columns.
+
+POLKA_BENCH_PAGES (default 200, that is 10^6 lines), POLKA_BENCH_REPEATS (3), POLKA_BENCH_QUICK=1 leaves out the load
+of 4x10^6 lines.
 """
 
 import json
 import os
-import random
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from psycopg import sql
 
-from extractors.core.codec import Codec
-from extractors.core.paged import PagedLoad
-from extractors.core.paging import Pager
 from extractors.core.run import ensure_tables
-from extractors.core.spec import load_configuration, load_entities
+from tests.bench.landing_http import measure
+from tests.bench.landing_pages import DOCUMENTS, LINES, Files, write_pages
+from tests.bench.landing_run import ENTITY
 from tests.bench.result import Result
 from warehouse.db import connect, database_url, with_database
 from warehouse.embedded import ensure_running
 from warehouse.landing import LandingTable
 from warehouse.migrate import migrate
 from warehouse.settings import PROJECT_ROOT, get_settings
-from warehouse.sources import SourceConfig
 
 PAGES = int(os.environ.get("POLKA_BENCH_PAGES", "200"))
-DOCUMENTS = 500
-LINES = 10
 REPEATS = int(os.environ.get("POLKA_BENCH_REPEATS", "3"))
+QUICK = os.environ.get("POLKA_BENCH_QUICK") == "1"
 MEMORY_LIMIT_MB = 300
-EMPTY = "00000000-0000-0000-0000-000000000000"
-SOURCE = SourceConfig(id="bench", kind="onec", connection="bench")
-ENTITY = load_entities("onec")["order"]
-MAPPING = load_configuration("onec", "ut11").entities["order"]
-
-# Real documents hold much that no column takes: sent, skipped by the decoder, kept in the archive.
-UNMAPPED_HEADER = (
-    f'"Сделка_Key":"{EMPTY}","ГрафикОплаты_Key":"{EMPTY}","ДополнительнаяИнформация":"",'
-    '"НеОтгружатьЧастями":false,'
-    '"МаксимальныйКодСтроки":"10","ФормаОплаты":"Безналичная","НалогообложениеНДС":"ПродажаОблагаетсяНДС",'
-    '"СпособДоставки":"СиламиПеревозчика","ВремяДоставкиС":"0001-01-01T00:00:00","СуммаАвансаДоОбеспечения":0,'
-)
-UNMAPPED_LINE = (
-    f'"Назначение_Key":"{EMPTY}","Серия_Key":"{EMPTY}","СтатусУказанияСерий":"0","НоменклатураНабора_Key":"{EMPTY}",'
-    '"ИдентификаторСтроки":"","Содержание":"",'
-)
+ROUNDS = 4  # how much bigger the big load is
+PAGE_LINES = DOCUMENTS * LINES
+# Pages of the slow peers: enough for a rate. dlt's start and its first migration are left out by a second run.
+PEER_PAGES = {"execute_values": 20, "executemany": 10, "pandas_to_sql": 10, "dlt_merge": 10}
+GOALS = {"dlt_merge": 12.0, "pandas_to_sql": 10.0}
+Figures = dict[str, float]
 
 
-@dataclass(frozen=True)
-class Files:
-    """Where the inputs lie: pages of JSON, and COPY text per table with its columns."""
+class Bench:
+    """A database and a folder of inputs for one run."""
 
-    folder: Path
+    def __init__(self, url: str, folder: Path, say: Callable[[str], None]) -> None:
+        self.url = url
+        self.folder = folder
+        self.files = Files(folder)
+        self.say = say
 
-    def page(self, number: int) -> Path:
-        return self.folder / f"page{number:04}.json"
+    def empty(self) -> None:
+        """Empty landing, and empty copies of its tables for the peers."""
+        with connect(self.url, autocommit=True) as conn:
+            names = sql.SQL(", ").join(sql.Identifier("raw", name) for name in _tables())
+            history = sql.SQL(", ").join(sql.Identifier("raw_history", name) for name in _tables())
+            conn.execute(sql.SQL("truncate {}, {}, raw.page_archive, ops.cursor").format(names, history))
+            conn.execute("drop schema if exists peer cascade")
+            conn.execute("create schema peer")
+            for name in _tables():
+                conn.execute(
+                    sql.SQL("create table {} (like {} including all)").format(
+                        sql.Identifier("peer", name), sql.Identifier("raw", name)
+                    )
+                )
+            conn.execute("checkpoint")
 
-    @property
-    def orders(self) -> Path:
-        return self.folder / "orders.copy"
+    def run(self, kind: str, pages: int, **options: Any) -> Figures:
+        """Ours, `copy` or `delete_insert`."""
+        told = {"kind": kind, "url": self.url, "folder": str(self.folder), "pages": pages, **options}
+        return self._process([sys.executable, "-m", "tests.bench.landing_run", json.dumps(told)], kind, pages, options)
 
-    @property
-    def lines(self) -> Path:
-        return self.folder / "lines.copy"
+    def peer(self, name: str, pages: int) -> Figures | None:
+        """One of the other peers; None when it cannot be run here."""
+        if name != "dlt_merge":
+            command = [sys.executable, "-m", "tests.bench.peers.drivers", name]
+            return self._process([*command, self.url, str(self.folder), str(pages)], name, pages, {})
+        python = peer_environment(self.say)
+        if python is None:
+            return None
+        script = str(PROJECT_ROOT / "tests" / "bench" / "peers" / "dlt_merge.py")
+        return self._process([str(python), script, self.url, str(self.folder), str(pages)], name, pages, {})
 
+    def _process(self, command: list[str], kind: str, pages: int, options: dict[str, Any]) -> Figures:
+        done = subprocess.run(command, cwd=PROJECT_ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        figures: Figures = json.loads(done.stdout.splitlines()[-1])
+        lines = pages * PAGE_LINES * options.get("rounds", 1)
+        figures["speed"] = lines / figures["seconds"]
+        figures["all_cpu"] = figures["cpu"] + figures.get("server_cpu", 0.0)
+        shown = ", ".join(f"{name} {value}" for name, value in options.items())
+        self.say(
+            f"  {kind}{f' ({shown})' if shown else ''}: {lines:,} lines in {figures['seconds']:.2f} s = "
+            f"{figures['speed']:,.0f} a second; CPU {figures['cpu']:.2f} s, of the server "
+            f"{figures.get('server_cpu', 0):.2f} s; peak {figures['peak_mb']:.0f} MB; load {os.getloadavg()[0]:.1f}"
+        )
+        return figures
 
-ORDER_COPY = (
-    "load_id", "loaded_at", "instance", "record_id", "number", "dated_at", "posted", "deletion_mark", "partner_id",
-    "legal_entity_id", "organisation_id", "agreement_id", "manager_id", "warehouse_id", "currency_id", "amount",
-    "price_includes_vat", "operation", "department_id", "delivery_address", "comment", "status", "approved",
-    "requested_on", "source_version", "row_hash",
-)  # fmt: skip
-LINE_COPY = (
-    "load_id", "instance", "record_id", "line_no", "product_id", "characteristic_id", "package_id",
-    "package_quantity", "quantity", "price_type_id", "price", "amount", "vat_rate_id", "vat_amount",
-    "amount_with_vat", "manual_discount_percent", "manual_discount_amount", "auto_discount_percent",
-    "auto_discount_amount", "requested_on", "warehouse_id", "line_code", "supply_option", "cancelled",
-    "cancellation_reason_id",
-)  # fmt: skip
+    def equal(self) -> None:
+        """Ours and `copy` must hold the same rows; what differs by nature (hash, load, moment) is left out."""
+        table: LandingTable = ENTITY.table()
+        with connect(self.url, autocommit=True) as conn:
+            for name, columns in [(table.name, table.columns), *((one.name, one.columns) for one in table.children)]:
+                key = ["record_id"] if name == table.name else ["record_id", "line_no"]
+                chosen = sql.SQL(", ").join(sql.Identifier(c) for c in [*key, *(column.name for column in columns)])
+                for one, other in (("raw", "peer"), ("peer", "raw")):
+                    row = conn.execute(
+                        sql.SQL(
+                            "select count(*) from (select {c} from {a} except all select {c} from {b}) as d"
+                        ).format(c=chosen, a=sql.Identifier(one, name), b=sql.Identifier(other, name))
+                    ).fetchone()
+                    if row is None or row[0]:
+                        raise AssertionError(f"{name}: {row and row[0]} rows of {one} are not in {other}")
+        self.say("  the rows of both are equal, column by column")
 
 
 def run(say: Callable[[str], None]) -> list[Result]:
-    """Measure; returns speed against the peer, peak memory against its limit, and the archive's size."""
+    """Measure everything; see the module's words."""
     folder = get_settings().var_dir / "bench" / "landing-data"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -104,32 +134,145 @@ def run(say: Callable[[str], None]) -> list[Result]:
         conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     try:
         say(f"writing {PAGES} pages of {DOCUMENTS} orders with {LINES} lines")
-        written = _write_inputs(Files(folder))
+        written = write_pages(Files(folder), PAGES)
         migrate(url)
         with connect(url, autocommit=True) as conn:
             ensure_tables(conn)
-        ours: list[dict[str, float]] = []
-        peer: list[dict[str, float]] = []
-        for repeat in range(1, REPEATS + 1):
-            for kind, taken in (("peer", peer), ("ours", ours)):
-                taken.append(_in_own_process(kind, url, folder))
-                say(f"  {repeat}/{REPEATS} {kind}: {taken[-1]['seconds']:.2f} s, {taken[-1]['cpu']:.2f} s of its CPU")
-            if repeat == 1:
-                _compare(url, say)
-        lines = PAGES * DOCUMENTS * LINES
-        our_speed = lines / statistics.median(run["seconds"] for run in ours)
-        peer_speed = lines / statistics.median(run["seconds"] for run in peer)
+        bench = Bench(url, folder, say)
         return [
-            Result("1M order lines, all fields, with archive", "speed", "lines/s", our_speed, "raw COPY", peer_speed,
-                   at_least=0.4),
-            Result("peak memory of the loading process", "memory", "MB", max(run["peak_mb"] for run in ours), "limit",
-                   MEMORY_LIMIT_MB, at_most=1.0),
-            Result("archive of the original pages", "size", "MB", ours[-1]["archive_mb"], "JSON", written / 1e6),
-        ]  # fmt: skip
+            *_empty_table(bench, written),
+            *_changes(bench),
+            *_memory(bench),
+            *_peers(bench),
+            *_http(bench),
+        ]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with connect(server, autocommit=True) as conn:
             conn.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+def _empty_table(bench: Bench, written: int) -> list[Result]:
+    """First loads against raw COPY, with and without the archive, in turns."""
+    results: list[Result] = []
+    for case, pages in ((f"first_load_{_power(PAGES // 10)}", PAGES // 10), (f"first_load_{_power(PAGES)}", PAGES)):
+        bench.say(case)
+        taken: dict[str, list[Figures]] = {"copy": [], "ours": [], "bare": []}
+        for repeat in range(REPEATS):
+            bench.empty()
+            taken["copy"].append(bench.run("copy", pages))
+            taken["ours"].append(bench.run("ours", pages))
+            if repeat == 0:
+                bench.equal()
+            bench.empty()
+            taken["bare"].append(bench.run("ours", pages, archive=False))
+        ours, copy = _median(taken["ours"], "speed"), _median(taken["copy"], "speed")
+        results.append(Result(case, "speed", "lines/s", ours, "copy", copy, at_least=0.45))
+    times = [_median(taken[kind], "seconds") for kind in ("ours", "bare")]
+    peak = max(figures["peak_mb"] for figures in taken["ours"])
+    archive = taken["ours"][-1]["archive_mb"]
+    return [
+        *results,
+        Result("archive_time", "time", "s", times[0], "without archive", times[1], at_most=1.25),
+        Result(f"memory_{_power(PAGES)}", "memory", "MB", peak, "limit", MEMORY_LIMIT_MB, at_most=1.0),
+        Result("archive_size", "size", "MB", archive, "JSON", written / 1e6),
+    ]
+
+
+def _changes(bench: Bench) -> list[Result]:
+    """Reading a full table again after an edit of 1 %: CPU against the first load, WAL against delete and insert."""
+    bench.say("changed_1_percent")
+    bench.empty()
+    first = bench.run("ours", PAGES)
+    again = bench.run("ours", PAGES, changed=True)
+    bench.run("copy", PAGES)
+    plain = bench.run("delete_insert", PAGES)
+    return [
+        Result("changed_1_percent", "cpu", "s", again["all_cpu"], "first load", first["all_cpu"], at_most=0.4),
+        Result("changed_1_percent", "WAL", "MB", again["wal_mb"], "delete_insert", plain["wal_mb"], at_most=0.1),
+        Result("changed_1_percent", "time", "s", again["seconds"], "delete_insert", plain["seconds"]),
+    ]
+
+
+def _memory(bench: Bench) -> list[Result]:
+    if QUICK:
+        return []
+    bench.say(f"memory of {ROUNDS} times as many lines")
+    bench.empty()
+    once = bench.run("ours", PAGES)["peak_mb"]
+    bench.empty()
+    big = bench.run("ours", PAGES, rounds=ROUNDS)["peak_mb"]
+    return [
+        Result(f"memory_{_power(PAGES * ROUNDS)}", "memory", "MB", big, "limit", MEMORY_LIMIT_MB, at_most=1.0),
+        # Two runs of the same size differ by some per cent: what counts is that it does not grow with the load.
+        Result(f"memory_{_power(PAGES * ROUNDS)}", "growth", "MB", big, _power(PAGES) + " lines", once, at_most=1.1),
+    ]
+
+
+def _peers(bench: Bench) -> list[Result]:
+    """The usual ways on the empty table; each beside a load of ours at about the same time."""
+    results = []
+    for name, most in PEER_PAGES.items():
+        bench.say(name)
+        pages = min(most, PAGES)
+        bench.empty()
+        before = bench.run("ours", PAGES)["speed"]
+        figures = bench.peer(name, pages)
+        if figures is None:
+            continue
+        bench.empty()
+        ours = statistics.mean([before, bench.run("ours", PAGES)["speed"]])
+        results.append(
+            Result(
+                f"first_load_{_power(PAGES)}", "speed", "lines/s", ours, name, figures["speed"],
+                at_least=GOALS.get(name),
+            )
+        )  # fmt: skip
+    return results
+
+
+def _http(bench: Bench) -> list[Result]:
+    """A load through HTTP, at once and over a slow line."""
+    results = []
+    for milliseconds in (0, 150):
+        bench.empty()
+        figures = measure(bench.url, bench.folder / f"http_{milliseconds}", milliseconds / 1000)
+        bench.say(
+            f"http, {milliseconds} ms: {figures.records:,} orders in {figures.pages} pages: ours {figures.ours:.1f} s, "
+            f"one request after another {figures.sequential:.1f} s, the base kept busy {figures.busy:.1f} s"
+        )
+        case = f"http_{milliseconds}ms"
+        ours, plain = figures.records / figures.ours, figures.records / figures.sequential
+        results += [
+            Result(case, "speed", "records/s", ours, "requests in a loop", plain, at_least=1.0),
+            Result(case, "time", "s", figures.ours, "base kept busy", figures.busy,
+                   at_most=1.15 if milliseconds else None),
+        ]  # fmt: skip
+    return results
+
+
+def peer_environment(say: Callable[[str], None]) -> Path | None:
+    """Python of the environment with dlt, made when it is not there; None when it cannot be made."""
+    folder = get_settings().var_dir / "bench" / "peers"
+    wanted = (PROJECT_ROOT / "tests" / "bench" / "peers" / "requirements.txt").read_text(encoding="utf-8")
+    stamp = folder / "stamp.txt"
+    python = folder / "bin" / "python"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return python
+    say("  making an environment with dlt (once)")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "--quiet", "--requirement",
+             str(PROJECT_ROOT / "tests" / "bench" / "peers" / "requirements.txt")],
+            check=True,
+        )  # fmt: skip
+    except (subprocess.CalledProcessError, OSError) as problem:
+        say(f"  dlt_merge is left out: its environment cannot be made here ({problem})")
+        return None
+    stamp.write_text(wanted, encoding="utf-8")
+    return python
 
 
 def _server() -> str:
@@ -142,210 +285,15 @@ def _server() -> str:
     return ensure_running(get_settings().var_dir)
 
 
-def _in_own_process(kind: str, url: str, folder: Path) -> dict[str, float]:
-    with connect(url, autocommit=True) as conn:
-        names = sql.SQL(", ").join(sql.Identifier("raw" if kind == "ours" else "peer", name) for name in _tables())
-        if kind == "ours":
-            conn.execute(sql.SQL("truncate {}, raw.page_archive, ops.cursor, ops.coverage").format(names))
-        else:
-            conn.execute("drop schema if exists peer cascade")
-            conn.execute("create schema peer")
-            for name in _tables():
-                conn.execute(
-                    sql.SQL("create table {} (like {} including all)").format(
-                        sql.Identifier("peer", name), sql.Identifier("raw", name)
-                    )
-                )
-        conn.execute("checkpoint")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.landing", kind, url, str(folder)],
-        cwd=PROJECT_ROOT, check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return measured
-
-
 def _tables() -> list[str]:
     return [ENTITY.table().name, *(child.name for child in ENTITY.table().children)]
 
 
-def _compare(url: str, say: Callable[[str], None]) -> None:
-    """Both must hold the same rows; what differs by nature (hash, load, moment) is left out."""
-    table: LandingTable = ENTITY.table()
-    with connect(url, autocommit=True) as conn:
-        for name, columns in [(table.name, table.columns), *((child.name, child.columns) for child in table.children)]:
-            key = ["record_id"] if name == table.name else ["record_id", "line_no"]
-            chosen = sql.SQL(", ").join(sql.Identifier(c) for c in [*key, *(column.name for column in columns)])
-            for one, other in (("raw", "peer"), ("peer", "raw")):
-                row = conn.execute(
-                    sql.SQL("select count(*) from (select {c} from {a} except all select {c} from {b}) as d").format(
-                        c=chosen, a=sql.Identifier(one, name), b=sql.Identifier(other, name)
-                    )
-                ).fetchone()
-                if row is None or row[0]:
-                    raise AssertionError(f"{name}: {row and row[0]} rows of {one} are not in {other}")
-    say("  the rows of both are equal, column by column")
+def _median(runs: list[Figures], name: str) -> float:
+    return statistics.median(figures[name] for figures in runs)
 
 
-# --- inputs ------------------------------------------------------------------------------------------------
-
-
-def _write_inputs(files: Files) -> int:
-    """Pages of JSON and the same content as COPY text, made from the same values; returns the bytes of JSON."""
-    dice = random.Random(7)
-    pool = [str(uuid.UUID(int=dice.getrandbits(128))) for _ in range(400)]
-    total = 0
-    with files.orders.open("wb") as orders, files.lines.open("wb") as lines:
-        for page in range(PAGES):
-            documents: list[str] = []
-            order_rows: list[str] = []
-            line_rows: list[str] = []
-            for number in range(page * DOCUMENTS, (page + 1) * DOCUMENTS):
-                _document(dice, pool, number, documents, order_rows, line_rows)
-            body = ('{"odata.metadata":"x","value":[' + ",".join(documents) + "]}").encode()
-            files.page(page).write_bytes(body)
-            orders.write("".join(order_rows).encode())
-            lines.write("".join(line_rows).encode())
-            total += len(body)
-    return total
-
-
-def _document(
-    dice: random.Random, pool: list[str], number: int, documents: list[str], orders: list[str], lines: list[str]
-) -> None:
-    key = str(uuid.UUID(int=dice.getrandbits(128)))
-    partner, legal, org, agreement, manager, warehouse, currency = (pool[(number * k) % 300] for k in range(1, 8))
-    day = 1 + number % 28
-    month = 1 + number // 28 % 12
-    hour = number % 24
-    version = f"AAAA{number:08}="
-    parts: list[str] = []
-    amount = 0
-    for line in range(1, LINES + 1):
-        draw = dice.getrandbits(30)
-        product, price_type, rate, stock = pool[draw % 120], pool[301 + draw % 3], pool[310], pool[320 + draw % 4]
-        quantity = 1 + draw % 48
-        price = 1000 + draw % 90_000
-        cost, discount = price * quantity, price * quantity // 20
-        vat = (cost - discount) // 6
-        amount += cost - discount
-        parts.append(
-            f'{{"Ref_Key":"{key}","LineNumber":"{line}","ДатаОтгрузки":"2026-{month:02}-{day:02}T00:00:00",'
-            f'"Номенклатура_Key":"{product}","Характеристика_Key":"{EMPTY}","Упаковка_Key":"{EMPTY}",'
-            f'"КоличествоУпаковок":{quantity},"Количество":{quantity},"ВидЦены_Key":"{price_type}",'
-            f'"Цена":{_kopecks(price)},"Сумма":{_kopecks(cost)},"СтавкаНДС_Key":"{rate}","СуммаНДС":{_kopecks(vat)},'
-            f'"СуммаСНДС":{_kopecks(cost - discount)},"ПроцентРучнойСкидки":0,"СуммаРучнойСкидки":0,'
-            f'"ПроцентАвтоматическойСкидки":5,"СуммаАвтоматическойСкидки":{_kopecks(discount)},{UNMAPPED_LINE}'
-            f'"ПричинаОтмены_Key":"{EMPTY}","КодСтроки":"{line}","Отменено":false,"Склад_Key":"{stock}",'
-            f'"ВариантОбеспечения":"Отгрузить"}}'
-        )
-        lines.append(
-            f"1\tbench\t{key}\t{line}\t{product}\t\\N\t\\N\t{quantity}\t{quantity}\t{price_type}\t{_kopecks(price)}\t"
-            f"{_kopecks(cost)}\t{rate}\t{_kopecks(vat)}\t{_kopecks(cost - discount)}\t0\t0\t5\t{_kopecks(discount)}\t"
-            f"2026-{month:02}-{day:02}\t{stock}\t{line}\tОтгрузить\tf\t\\N\n"
-        )
-    documents.append(
-        f'{{"Ref_Key":"{key}","DataVersion":"{version}","DeletionMark":false,"Number":"ТД{number:08}",'
-        f'"Date":"2026-{month:02}-{day:02}T{hour:02}:15:00","Posted":true,"Партнер_Key":"{partner}",'
-        f'"Контрагент_Key":"{legal}","Организация_Key":"{org}","Соглашение_Key":"{agreement}",'
-        f'"Менеджер_Key":"{manager}","Склад_Key":"{warehouse}","Валюта_Key":"{currency}",'
-        f'"СуммаДокумента":{_kopecks(amount)},"ЦенаВключаетНДС":true,"ХозяйственнаяОперация":"РеализацияКлиенту",'
-        f'"Подразделение_Key":"{EMPTY}","АдресДоставки":"г. Тверь, ул. Озёрная, д. {number % 90}",'
-        f'"Комментарий":"","Статус":"КОбеспечению","Согласован":true,{UNMAPPED_HEADER}'
-        f'"ДатаОтгрузки":"0001-01-01T00:00:00","Товары":[{",".join(parts)}]}}'
-    )
-    orders.append(
-        f"1\t2026-11-01 00:00:00+00\tbench\t{key}\tТД{number:08}\t2026-{month:02}-{day:02} {hour:02}:15:00+03\tt\tf\t"
-        f"{partner}\t{legal}\t{org}\t{agreement}\t{manager}\t{warehouse}\t{currency}\t{_kopecks(amount)}\tt\t"
-        f"РеализацияКлиенту\t\\N\tг. Тверь, ул. Озёрная, д. {number % 90}\t\\N\tКОбеспечению\tt\t\\N\t{version}\t"
-        f"\\\\x{key.replace('-', '')}\n"
-    )
-
-
-def _kopecks(amount: int) -> str:
-    """An amount as 1C writes it: no trailing zeros."""
-    roubles, rest = divmod(amount, 100)
-    if not rest:
-        return str(roubles)
-    return f"{roubles}.{rest:02}" if rest % 10 else f"{roubles}.{rest // 10}"
-
-
-# --- the two runners, each in a process of its own -----------------------------------------------------------
-
-
-class PagesFromFiles:
-    """A source whose pages lie in files."""
-
-    def __init__(self, files: Files) -> None:
-        self._files = files
-
-    def is_published(self) -> bool:
-        return True
-
-    def count(self, window: object) -> int:
-        return PAGES * DOCUMENTS
-
-    def pages(self, window: object, claimed: int | None) -> Pager:
-        return Pager(self._page, claimed, target_bytes=1 << 40, prefetch=4, first_page=DOCUMENTS, max_page=DOCUMENTS)
-
-    def record(self, record_id: str) -> bytes | None:
-        return None
-
-    def _page(self, skip: int, top: int) -> bytes:
-        number = skip // DOCUMENTS
-        return self._files.page(number).read_bytes() if number < PAGES else b'{"value":[]}'
-
-
-def _land(url: str, files: Files) -> float:
-    reader = PagesFromFiles(files)
-    with connect(url, autocommit=True) as conn:
-        started = time.perf_counter()
-        codec = Codec(ENTITY, MAPPING, ZoneInfo(SOURCE.timezone))
-        outcome = PagedLoad(conn, SOURCE.id, ENTITY, codec, reader, get_settings()).run("cursor", None, "bench")
-        taken = time.perf_counter() - started
-    assert outcome.rows_inserted == PAGES * DOCUMENTS, outcome
-    return taken
-
-
-def _copy(url: str, files: Files) -> float:
-    started = time.perf_counter()
-    with connect(url) as conn:
-        for name, columns, path in (
-            (_tables()[0], ORDER_COPY, files.orders),
-            (_tables()[1], LINE_COPY, files.lines),
-        ):
-            statement = sql.SQL("copy {} ({}) from stdin").format(
-                sql.Identifier("peer", name), sql.SQL(", ").join(sql.Identifier(column) for column in columns)
-            )
-            with conn.cursor().copy(statement) as copy:
-                for chunk in _chunks(path):
-                    copy.write(chunk)
-    return time.perf_counter() - started
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            yield chunk
-
-
-def _main(kind: str, url: str, folder: str) -> None:
-    ZoneInfo(SOURCE.timezone)
-    seconds = (_land if kind == "ours" else _copy)(url, Files(Path(folder)))
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    archive = 0.0
-    if kind == "ours":
-        with connect(url) as conn:
-            row = conn.execute("select sum(length(body)) from raw.page_archive").fetchone()
-            archive = float(row[0]) if row and row[0] else 0.0
-    measured = {
-        "seconds": seconds,
-        "cpu": usage.ru_utime + usage.ru_stime,
-        "peak_mb": usage.ru_maxrss / 1000,
-        "archive_mb": archive / 1e6,
-    }
-    sys.stdout.write(json.dumps(measured) + "\n")
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
+def _power(pages: int) -> str:
+    """1e6 for a million lines."""
+    digits = f"{pages * PAGE_LINES:.0e}"
+    return digits.replace("e+0", "e")

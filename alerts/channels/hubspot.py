@@ -66,7 +66,7 @@ class HubspotChannel:
         self._limits = limits
         self._client = client
         self._release = release
-        self._owners: dict[str, str | None] = {}
+        self._owners: dict[str, str] | None = None
         self._marked = False
 
     def find(self, keys: Sequence[Key]) -> Mapping[str, Finding]:
@@ -149,19 +149,26 @@ class HubspotChannel:
         email = (delivery.manager.email or "").strip().lower()
         if not email:
             raise Fatal(reason("no_email", self._renderer.language))
-        if email not in self._owners:
-            answer = self._asked(lambda account: account.get("/crm/v3/owners", {"email": email, "limit": 100}).json())
-            # An account may ignore the condition: only the e-mail itself is proof.
-            ids = [
-                str(owner["id"])
-                for owner in answer.get("results") or []
-                if str(owner.get("email") or "").lower() == email and not owner.get("archived")
-            ]
-            self._owners[email] = min(ids, key=int) if ids else None
-        owner = self._owners[email]
+        if self._owners is None:
+            self._owners = self._active_owners()
+        owner = self._owners.get(email)
         if owner is None:
             raise Fatal(reason("no_employee", self._renderer.language))
         return owner
+
+    def _active_owners(self) -> dict[str, str]:
+        """Owner ids by e-mail. All are read: an e-mail in an address would be in every log on the way."""
+        owners: dict[str, str] = {}
+        after: str | None = None
+        while True:
+            params = {"limit": BATCH} | ({"after": after} if after else {})
+            answer = self._asked(lambda account, params=params: account.get("/crm/v3/owners", params).json())  # type: ignore[misc]
+            for owner in answer.get("results") or []:
+                if owner.get("email") and not owner.get("archived"):
+                    owners.setdefault(str(owner["email"]).strip().lower(), str(owner["id"]))
+            after = ((answer.get("paging") or {}).get("next") or {}).get("after")
+            if not after:
+                return owners
 
     def _tasks(self, keys: Sequence[str]) -> dict[str, str]:
         """Task ids by key, of those that are there."""

@@ -149,8 +149,9 @@ class FileFeed:
         """Note the files as read; those that all entities have read go to done/."""
         self._register.note_read(self._entity.name, self._delivered)
 
-    def ids(self) -> None:
-        return None
+    def ids(self) -> Iterator[Sequence[str]]:
+        """What we hold: files say themselves what is gone, and nothing can vanish behind their back."""
+        yield sorted(self._landed.alive())
 
     def records(self, ids: Sequence[str]) -> Iterator[Batch]:
         raise ReadError("files cannot be asked for single records")

@@ -358,6 +358,16 @@ def test_a_whole_table_says_what_is_gone(inbox: Path, read: Any, rows: Rows) -> 
     assert rows("select record_id from raw.onec_brand where deleted_at is null order by 1") == [("1",), ("2",), ("3",)]
 
 
+def test_the_weekly_comparison_finds_nothing_to_do(inbox: Path, read: Any) -> None:
+    put(inbox, "old.xml", commerceml(document("19") + document("18"), formed="2026-11-19T08:00:00"))
+    read("order")
+    outcome = read("order", mode="reconcile")
+    assert (outcome.rows_claimed, outcome.rows_deleted, outcome.rows_changed) == (2, 0, 0)
+    put(inbox, "orders.xml", commerceml(document("20")))
+    assert read("order", mode="window", window=(NOW - timedelta(days=7), NOW)).rows_seen == 0
+    assert read("order").rows_inserted == 1
+
+
 def test_a_whole_table_that_lost_most_rows_is_taken_for_broken(inbox: Path, read: Any, rows: Rows) -> None:
     put(inbox, "brand.full.csv", "Ид;Наименование\n" + "".join(f"{n};b{n}\n" for n in range(10)))
     read("brand")

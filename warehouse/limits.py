@@ -43,20 +43,26 @@ class _Lot:
 
     wish: int = 1
     permits: deque[float] = field(default_factory=deque)
+    used: int = 1  # of the last fetch; its first is taken at once
     wasted: bool = False
+    careful: bool = False
 
     def take(self, now: float, late: float) -> float | None:
         while self.permits:
             at = self.permits.popleft()
             if at + late >= now:
+                self.used += 1
                 return at
             self.wasted = True
         return None
 
     def plan(self) -> int:
-        """How many to fetch: twice as many while they are used up, one when some went to waste."""
-        self.wish = 1 if self.wasted else min(MOST_PERMITS, self.wish * 2)
-        self.wasted = False
+        """How many to fetch: twice as many until some go to waste, from then on as many as were used and one more."""
+        if self.wasted:
+            self.wish, self.careful = self.used, True
+        else:
+            self.wish = min(MOST_PERMITS, self.wish + 1 if self.careful else self.wish * 2)
+        self.used, self.wasted = 1, False
         return self.wish
 
 

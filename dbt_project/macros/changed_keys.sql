@@ -71,3 +71,73 @@ where fact.instance = changed.instance and fact.outlet_id = changed.outlet_id
 select 1
 {% endif %}
 {%- endmacro %}
+
+{#- For orders with what was shipped for them: forget those that are not finished, and those whose order day or whose
+    month of shipping changed. -#}
+{% macro delete_changed_orders() -%}
+{%- set days = ref('int_order_day_changed') -%}
+{%- set months = ref('int_outlet_month_changed') -%}
+{%- set shipments = ref('fct_shipment_line') -%}
+{% if is_incremental() %}
+delete from {{ this }} as fact
+where
+    fact.stage in ('waiting', 'partly_shipped')
+    or exists (
+        select 1 from {{ days }} as changed
+        where
+            changed.instance = fact.instance
+            and changed.outlet_id = fact.outlet_id
+            and fact.ordered_on >= changed.changed_from
+    )
+    or exists (
+        select 1 from {{ months }} as changed
+        where
+            changed.instance = fact.instance
+            and changed.outlet_id = fact.outlet_id
+            and fact.first_shipped_on < changed.month_start + interval '1 month'
+            and fact.last_shipped_on >= changed.month_start
+    );
+delete from {{ this }} as fact
+using (
+    select distinct
+        line.instance,
+        line.order_id
+    from {{ shipments }} as line
+    inner join {{ months }} as changed
+        on
+            line.instance = changed.instance
+            and line.outlet_id = changed.outlet_id
+            and line.shipped_on >= changed.month_start
+            and line.shipped_on < changed.month_start + interval '1 month'
+    where line.order_id is not null
+) as touched
+where fact.instance = touched.instance and fact.order_id = touched.order_id
+{% else %}
+select 1
+{% endif %}
+{%- endmacro %}
+
+{#- Working hours from the beginning of the calendar to a moment: so many per working day, and the part of its own day. -#}
+{% macro working_hours(moment, day) -%}
+    {{ day }}.working_day_no * ({{ var('work_day_ends') }} - {{ var('work_day_begins') }})
+    - case
+        when {{ day }}.is_working_day
+            then least(
+                greatest({{ var('work_day_ends') }} - extract(epoch from cast({{ moment }} as time)) / 3600.0, 0),
+                {{ var('work_day_ends') }} - {{ var('work_day_begins') }}
+            )
+        else 0
+    end
+{%- endmacro %}
+
+{#- The day's picture of the stock is read anew; earlier days stay. -#}
+{% macro delete_stock_read_again() -%}
+{%- set pictures = ref('int_stock_picture') -%}
+{% if is_incremental() %}
+delete from {{ this }} as fact
+using {{ pictures }} as picture
+where fact.instance = picture.instance and fact.stock_on = picture.stock_on
+{% else %}
+select 1
+{% endif %}
+{%- endmacro %}

@@ -42,6 +42,7 @@ money as (
         coalesce(sum(sales.kept_amount) filter (where sales.product_kind = 'goods'), 0) as kept_amount,
         sum(sales.shipped_amount) as shipped_amount,
         sum(sales.returned_amount) as returned_amount,
+        coalesce(sum(sales.shipped_quantity) filter (where sales.product_kind = 'goods'), 0) as shipped_units,
         count(distinct sales.sold_on) filter (where sales.shipments_total > 0) as delivery_days
     from {{ ref('sales_daily') }} as sales
     inner join changed
@@ -61,6 +62,7 @@ select
     money.kept_amount,
     money.shipped_amount,
     money.returned_amount,
+    money.shipped_units,
     money.delivery_days
 from money
 left join positions

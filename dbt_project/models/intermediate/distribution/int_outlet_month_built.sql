@@ -6,4 +6,5 @@
 -- depends_on: {{ ref('int_outlet_month') }}
 -- depends_on: {{ ref('int_placement_episode') }}
 -- depends_on: {{ ref('distribution_weighted') }}
+-- depends_on: {{ ref('order_fulfilment') }}
 select * from {{ ref('int_outlet_month_now') }}

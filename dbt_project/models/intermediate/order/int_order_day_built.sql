@@ -5,4 +5,5 @@
 -- depends_on: {{ ref('order_assortment_gap') }}
 -- depends_on: {{ ref('order_compliance') }}
 -- depends_on: {{ ref('order_quantity_gap') }}
+-- depends_on: {{ ref('order_fulfilment') }}
 select * from {{ ref('int_order_day_now') }}

@@ -34,12 +34,12 @@ lines as (
         order_days.fingerprint,
         lines.line_status in ('valid', 'cancelled_by_us') as is_demand
     from order_days
-    inner join {{ ref('int_order_line_status') }} as lines
+    inner join {{ ref('fct_order_line') }} as lines
         on
             order_days.instance = lines.instance
             and order_days.outlet_id = lines.outlet_id
             and order_days.ordered_on = lines.ordered_on
-    where not lines.is_draft
+    where lines.line_status <> 'draft'
 ),
 
 orders as (
@@ -56,7 +56,7 @@ orders as (
         fingerprint,
         bool_or(line_status = 'valid') as is_alive,
         is_open and bool_or(line_status = 'valid') as is_awaited,
-        max(line_requested_on) filter (where line_status = 'valid') as requested_on,
+        max(requested_on) filter (where line_status = 'valid') as requested_on,
         sum(amount_with_vat) filter (where line_status <> 'cancelled_by_client') as amount_with_vat
     from lines
     group by

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from clients.connection import Connection
 from clients.errors import ClientError, Fatal, Retriable, Unknown
-from clients.http import HttpSession, Response, redact, retry_after_seconds, with_backoff
+from clients.http import HttpSession, Response, is_loopback, redact, retry_after_seconds, with_backoff
 from clients.limits import Daily, Limit, LimitReached, Limits, LocalLimits, Window, wait_for
 
 log = logging.getLogger(__name__)
@@ -212,10 +212,15 @@ class HubspotClient:
 
 
 def _base(url: str) -> str:
-    base = (url or PUBLIC_URL).rstrip("/")
+    """The address without a slash at its end; an Airflow connection without a host names the public one."""
+    base = url.strip().rstrip("/")
+    if base in {"", "http:", "https:"}:
+        return PUBLIC_URL
     parts = urlsplit(base)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Fatal("the HubSpot connection's address is no web address; leave it empty for the public one")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise Fatal("the HubSpot connection's address must begin with https://, or be empty for the public one")
     return base
 
 

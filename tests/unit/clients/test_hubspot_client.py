@@ -184,5 +184,8 @@ def test_pages_of_proxies_are_no_answers(client: Callable[..., HubspotClient], s
     assert client().get("/crm/v3/owners").json() == {"results": [1]}
     with pytest.raises(Fatal, match="no token"):
         HubspotClient(Connection(url=""))
-    with pytest.raises(Fatal, match="no web address"):
-        HubspotClient(Connection(url="ftp://x", password=TOKEN))
+    for address, problem in (("ftp://x", "no web address"), ("http://api.example", "https")):
+        with pytest.raises(Fatal, match=problem):
+            HubspotClient(Connection(url=address, password=TOKEN))
+    for address in ("", "http://", "https://"):  # as Airflow gives a connection without a host
+        assert HubspotClient(Connection(url=address, password=TOKEN))._base == "https://api.hubapi.com"

@@ -40,6 +40,7 @@ WORKDAY_END = time(18, 0)
 # The portal's clock may differ from the ledger's.
 CLOCK_SKEW = timedelta(days=1)
 WALKS = 2
+TASKS_OF_REQUEST = 50
 _CHANNEL_STATUSES = {401, 402, 403, 404}
 Result = TypeVar("Result")
 
@@ -83,21 +84,34 @@ class AmocrmChannel:
         return str(self._responsible(delivery))
 
     def send(self, delivery: Delivery) -> Receipt:
-        responsible = self._responsible(delivery)
-        zone = ZoneInfo(self._renderer.time_zone)
-        task = {
-            "task_type_id": CALL,
-            "text": self._text(delivery),
-            "complete_till": int(datetime.combine(delivery.as_of, WORKDAY_END, zone).timestamp()),
-            "responsible_user_id": responsible,
-            "request_id": delivery.key.value,
-        }
-        answer = self._asked(lambda portal: portal.post("tasks", [task]))
-        try:
-            made = answer["_embedded"]["tasks"][0]
-            return Receipt(str(made["id"]), f"user:{responsible}")
-        except (KeyError, IndexError, TypeError):
-            raise Unknown("POST tasks: the portal took the task and did not say its id") from None
+        result = self.send_many([delivery])[delivery.key.value]
+        if isinstance(result, ClientError):
+            raise result
+        return result
+
+    def send_many(self, deliveries: Sequence[Delivery]) -> Mapping[str, Receipt | ClientError]:
+        """One request for many tasks; each is known again in the answer by its `request_id`."""
+        results: dict[str, Receipt | ClientError] = {}
+        tasks: list[dict[str, Any]] = []
+        for delivery in deliveries:
+            try:
+                tasks.append(self._task(delivery))
+            except ChannelDown:
+                raise
+            except ClientError as error:
+                results[delivery.key.value] = error
+        for start in range(0, len(tasks), TASKS_OF_REQUEST):
+            part = tasks[start : start + TASKS_OF_REQUEST]
+            try:
+                results |= self._create(part)
+            except ChannelDown:
+                if start == 0:
+                    raise
+                # What was sent is sent; the rest was certainly not.
+                down = Retriable("the portal went out of order half-way")
+                results |= dict.fromkeys((task["request_id"] for task in tasks[start:]), down)
+                break
+        return results
 
     def outcome(self, task_id: str) -> TaskOutcome | None:
         """What became of the task; None when there is no such task any more."""
@@ -130,6 +144,38 @@ class AmocrmChannel:
         self._release()
 
     # --- inside ---
+
+    def _task(self, delivery: Delivery) -> dict[str, Any]:
+        zone = ZoneInfo(self._renderer.time_zone)
+        return {
+            "task_type_id": CALL,
+            "text": self._text(delivery),
+            "complete_till": int(datetime.combine(delivery.as_of, WORKDAY_END, zone).timestamp()),
+            "responsible_user_id": self._responsible(delivery),
+            "request_id": delivery.key.value,
+        }
+
+    def _create(self, tasks: Sequence[dict[str, Any]]) -> dict[str, Receipt | ClientError]:
+        """A result for every task. Raises ChannelDown: nothing was created."""
+        try:
+            answer = self._asked(lambda portal: portal.post("tasks", tasks))
+        except ChannelDown:
+            raise
+        except Fatal as error:
+            if len(tasks) == 1:
+                return {tasks[0]["request_id"]: error}
+            # One bad task spoils the whole request: the others go by themselves.
+            return {key: result for task in tasks for key, result in self._create([task]).items()}
+        except ClientError as error:
+            return dict.fromkeys((task["request_id"] for task in tasks), error)
+        made = {str(one.get("request_id")): one.get("id") for one in _embedded(answer, "tasks")}
+        lost = Unknown("POST tasks: the portal took the request and did not name the task")
+        return {
+            task["request_id"]: Receipt(str(made[task["request_id"]]), f"user:{task['responsible_user_id']}")
+            if made.get(task["request_id"])
+            else lost
+            for task in tasks
+        }
 
     def _text(self, delivery: Delivery) -> str:
         row = delivery.rows[0]
@@ -217,3 +263,9 @@ class AmocrmChannel:
                 self._connection, limits=self._limits, tokens=self._tokens, timeout=30.0, attempts=3, longest_wait=20.0
             )
         return self._client
+
+
+def _embedded(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    embedded = answer.get("_embedded")
+    found = embedded.get(name) if isinstance(embedded, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -6,6 +6,7 @@ POLKA_STORM_TASKS sets how many (a full campaign has 1,000).
 import os
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ import pytest
 
 from alerts.deliver import DeliveryUnfinished, deliver
 from alerts.freeze import freeze
+from clients.amocrm import AmocrmClient, marked_followup
 from clients.bitrix24 import Bitrix24Client
 from clients.connection import Connection
 from clients.hubspot import HubspotClient
+from simulators.amocrm import Fault as AmocrmFault
 from simulators.bitrix24 import Fault as BitrixFault
 from simulators.hubspot import Fault as HubspotFault
-from tests.support import hubspot
+from tests.support import amocrm, hubspot
 from tests.support.delivery import (
     AS_OF,
     REPS,
@@ -145,7 +148,39 @@ def bitrix24_stage(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Stage]:
         yield Stage(portal.connection(), lambda: [task["XML_ID"] for task in portal.tasks()], misbehave, portal.plan)
 
 
+@contextmanager
+def amocrm_stage(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    kinds: Sequence[Any] = (
+        "timeout_after_acting", "timeout_before_acting", "reset_after_acting", "reset_before_acting", "too_many",
+        "internal_error", "bad_gateway", "gateway_timeout", "unauthorized",
+    )  # fmt: skip
+    index_lag = 0.2
+
+    def impatient(connection: Connection, **options: Any) -> AmocrmClient:
+        return AmocrmClient(connection, **{**options, "timeout": 0.3, "sleep": lambda seconds: None})
+
+    patch.setattr("alerts.channels.amocrm.AmocrmClient", impatient)
+    patch.setattr("alerts.channels.amocrm.TASKS_OF_REQUEST", 7)
+    with amocrm.running_account(folder, index_lag=index_lag) as account:
+        amocrm.employ(account, REPS)
+
+        def misbehave(dice: random.Random) -> None:
+            account.plan(
+                *(
+                    AmocrmFault(dice.choice(kinds), request, skip=dice.randrange(4), seconds=0.5)
+                    for request in ("POST tasks", "POST tasks", "*")
+                )
+            )
+
+        def keys() -> list[str]:
+            time.sleep(2 * index_lag)  # lists show a task late; a lease lasts far longer than that
+            return [marked_followup(task["text"]) or "" for task in account.tasks()]
+
+        yield Stage(account.connection(), keys, misbehave, account.plan)
+
+
 STAGES: dict[str, Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[Stage]]] = {
+    "amocrm": amocrm_stage,
     "bitrix24": bitrix24_stage,
     "hubspot": hubspot_stage,
 }

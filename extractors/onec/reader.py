@@ -4,6 +4,7 @@ Catalogs and documents have an id of their own; the movements of a register come
 """
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -213,7 +214,7 @@ class OnecReader:
     ) -> Pager:
         options = options | {"$orderby": self.key}
         if claimed is not None and claimed >= LONG_READ and not self._client.pace.way:
-            log.info("%s is %.0f ms away", self._instance, 1000 * self._client.measure_way())
+            threading.Thread(target=self._client.measure_way, name="way", daemon=True).start()
 
         def fetch(skip: int, top: int) -> bytes:
             return self._client.collection(self._mapping.source_set, {**options, "$top": str(top), "$skip": str(skip)})

@@ -43,14 +43,18 @@ class Leaky:
 
 @dataclass(frozen=True)
 class Window:
-    """At most `count` requests in any span of `seconds` (amoCRM: 7 in 1; HubSpot: 100 and more in 10)."""
+    """At most `count` requests in any span of `seconds` (amoCRM: 7 in 1; HubSpot: 100 and more in 10).
+
+    slack: seconds of the span that are left to requests that come late; None: a tenth of it.
+    """
 
     count: int
     seconds: float
+    slack: float | None = None
 
     @property
     def late(self) -> float:
-        return min(_LATE_SECONDS, self.seconds * _LATE_SHARE)
+        return min(_LATE_SECONDS, self.seconds * _LATE_SHARE) if self.slack is None else self.slack
 
     def spec(self) -> Mapping[str, float | str]:
         # Requests that come late crowd into the span after: a longer span leaves room for them.

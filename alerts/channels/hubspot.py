@@ -6,6 +6,7 @@ same key is refused by HubSpot itself. Tasks are looked up by that property and 
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -25,7 +26,7 @@ from alerts.channels.base import (
 from alerts.render import Renderer
 from alerts.wording import reason
 from clients.connection import Connection
-from clients.errors import ClientError, Fatal, Unknown
+from clients.errors import ClientError, Fatal, Retriable, Unknown
 from clients.hubspot import UNIQUE_VALUE_TAKEN, HubspotClient
 from clients.limits import LimitReached, Limits
 
@@ -43,6 +44,15 @@ _OWN_PROPERTIES: dict[str, dict[str, Any]] = {
     OUTCOME: {"label": "Polka: чем закончилось", "type": "string", "fieldType": "textarea"},
 }
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A task to be made: its key, the id of its owner as the ledger keeps it, and its properties."""
+
+    key: str
+    recipient: str
+    properties: dict[str, str] = field(repr=False)
 
 
 class HubspotChannel:
@@ -85,22 +95,37 @@ class HubspotChannel:
         return self._owner(delivery)
 
     def send(self, delivery: Delivery) -> Receipt:
-        owner = self._owner(delivery)
-        self._make_marker()
-        key = delivery.key.value
-        properties = {**self._task(delivery), "hubspot_owner_id": owner, MARKER: key}
-        try:
-            made = self._asked(lambda account: account.create(TASKS, {"properties": properties, "associations": []}))
-            return Receipt(str(made.json()["id"]), f"owner:{owner}")
-        except Fatal as error:
-            # Somebody, perhaps we before a crash, has made it already.
-            if error.code == UNIQUE_VALUE_TAKEN and (found := self._tasks([key]).get(key)):
-                return Receipt(found, f"owner:{owner}")
-            raise
-        except (KeyError, ClientError) as error:
-            if isinstance(error, ClientError) and error.code != "not_json":
+        result = self.send_many([delivery])[delivery.key.value]
+        if isinstance(result, ClientError):
+            raise result
+        return result
+
+    def send_many(self, deliveries: Sequence[Delivery]) -> Mapping[str, Receipt | ClientError]:
+        """A hundred tasks to a request; each is known again in the answer by its key."""
+        results: dict[str, Receipt | ClientError] = {}
+        tasks: list[_Task] = []
+        for delivery in deliveries:
+            try:
+                owner = self._owner(delivery)
+                properties = {**self._task(delivery), "hubspot_owner_id": owner, MARKER: delivery.key.value}
+                tasks.append(_Task(delivery.key.value, f"owner:{owner}", properties))
+            except ChannelDown:
                 raise
-            raise Unknown("the account took the task and did not say its id") from None
+            except ClientError as error:
+                results[delivery.key.value] = error
+        if tasks:
+            self._make_marker()
+        for start in range(0, len(tasks), BATCH):
+            try:
+                results |= self._create_all(tasks[start : start + BATCH])
+            except ChannelDown:
+                if start == 0:
+                    raise
+                # What was sent is sent; the rest was certainly not.
+                down = Retriable("the account went out of order half-way")
+                results |= dict.fromkeys((task.key for task in tasks[start:]), down)
+                break
+        return results
 
     def outcome(self, task_id: str) -> TaskOutcome | None:
         """What became of the task; None when there is no such task any more."""
@@ -132,6 +157,50 @@ class HubspotChannel:
         self._release()
 
     # --- inside ---
+
+    def _create_all(self, tasks: Sequence[_Task]) -> dict[str, Receipt | ClientError]:
+        """One request. Where HubSpot refuses it, it does not say for which task: they are then made one by one."""
+        inputs = [{"properties": task.properties, "associations": []} for task in tasks]
+        try:
+            answer = self._asked(lambda account: account.create(f"{TASKS}/batch/create", {"inputs": inputs}))
+            told = answer.json().get("results") or []
+            made = {str(task["properties"][MARKER]): str(task["id"]) for task in told}
+        except ChannelDown:
+            raise
+        except Fatal:
+            made = {}
+        except (KeyError, TypeError):
+            return dict.fromkeys((task.key for task in tasks), Unknown("the account took the tasks and told no ids"))
+        except ClientError as error:
+            if error.code == "not_json":
+                error = Unknown("the account took the tasks and its answer cannot be read")
+            return dict.fromkeys((task.key for task in tasks), error)
+        results: dict[str, Receipt | ClientError] = {}
+        for task in tasks:
+            results[task.key] = Receipt(made[task.key], task.recipient) if task.key in made else self._create(task)
+        return results
+
+    def _create(self, task: _Task) -> Receipt | ClientError:
+        """One task. It cannot come twice: its key is unique."""
+        body = {"properties": task.properties, "associations": []}
+        try:
+            made = self._asked(lambda account: account.create(TASKS, body)).json()
+            return Receipt(str(made["id"]), task.recipient)
+        except KeyError:
+            return Unknown("the account took the task and did not say its id")
+        except ChannelDown as error:
+            return Retriable(str(error))
+        except Fatal as error:
+            if error.code != UNIQUE_VALUE_TAKEN:
+                return error
+        except ClientError as error:
+            return Unknown(str(error)) if error.code == "not_json" else error
+        # Somebody, perhaps we before a crash, has made it already.
+        try:
+            found = self._tasks([task.key]).get(task.key)
+        except ClientError as error:
+            return Unknown(str(error))
+        return Receipt(found, task.recipient) if found else Unknown("the task's key is taken and not to be found")
 
     def _task(self, delivery: Delivery) -> dict[str, str]:
         row = delivery.rows[0]

@@ -142,7 +142,7 @@ class _Reader:
         self._path.pop()
         depth = len(self._path)
         if depth == 1 and tag == f"{_ATOM} entry":
-            self._done.append(Changed(self._source_set, msgspec.json.encode(self._record)))
+            self._done.append(self._entry())
         elif tag.startswith(f"{_DATA} ") and f"{_META} properties" in self._path:
             name = tag.partition(" ")[2]
             inside = depth - self._path.index(f"{_META} properties")
@@ -156,6 +156,13 @@ class _Reader:
                 )
                 owner[name] = None if self._is_null else _json(types.get(name, ""), "".join(self._text))
                 self._text = None
+
+    def _entry(self) -> Changed | Gone:
+        """A record set without a record says that the document is not posted there any more."""
+        recorder = self._record.get("Recorder") or self._record.get("Recorder_Key")
+        if recorder and "RecordSet" in self._record and not self._record["RecordSet"]:
+            return Gone(self._source_set, str(recorder).lower())
+        return Changed(self._source_set, msgspec.json.encode(self._record))
 
     def _characters(self, text: str) -> None:
         if self._text is not None:

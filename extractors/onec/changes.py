@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, cast
 
+import msgspec
+
 from clients.errors import Fatal, TooLarge
 from clients.onec import OnecClient
 from extractors.core.errors import ReadError
@@ -219,8 +221,15 @@ class ChangesFeed:
         self._plan.pull()
         instance, entity = self._opening.source.id, self._opening.entity.name
         with self._opening.database() as conn:
+            # The newest part that holds a record; older ones would only take landing back for a moment.
+            newest: dict[str, int] = {}
             for part_id, part in exchange.waiting(conn, instance, entity):
-                yield Batch(body=part.body, deleted=part.deleted)
+                newest.update(dict.fromkeys((*(record_id for record_id, _ in _records(part)), *part.deleted), part_id))
+            for part_id, part in exchange.waiting(conn, instance, entity):
+                alive = [record for record_id, record in _records(part) if newest.get(record_id) == part_id]
+                deleted = tuple(record_id for record_id in part.deleted if newest.get(record_id) == part_id)
+                if alive or deleted:
+                    yield Batch(body=page(alive) if alive else None, deleted=deleted)
                 # Whoever asks for the next one has landed and committed this one.
                 exchange.remove(conn, [part_id])
 
@@ -236,3 +245,24 @@ class ChangesFeed:
 
     def records(self, ids: Sequence[str]) -> Iterator[Batch]:
         raise ReadError("an exchange plan cannot be asked for single records")
+
+
+class _Key(msgspec.Struct):
+    """What names a record: its guid, or for a record set its recorder."""
+
+    ref: str = msgspec.field(default="", name="Ref_Key")
+    recorder: str = msgspec.field(default="", name="Recorder")
+    recorder_key: str = msgspec.field(default="", name="Recorder_Key")
+
+
+class _Page(msgspec.Struct):
+    value: list[msgspec.Raw]
+
+
+def _records(part: Part) -> Iterator[tuple[str, memoryview]]:
+    """Ids and bytes of the records of a part."""
+    if part.body is None:
+        return
+    for record in msgspec.json.decode(part.body, type=_Page).value:
+        key = msgspec.json.decode(record, type=_Key)
+        yield (key.ref or key.recorder or key.recorder_key).lower(), memoryview(record)

@@ -27,7 +27,8 @@ def _peer(transport: Any) -> tuple[str, int]:
 
 
 def abort(scope: Scope) -> None:
-    """Drop the connection of this request at once, as a reset."""
+    """Drop the connection of this request at once, as a reset. Without a socket the scope says so."""
+    scope["aborted"] = True
     client = scope.get("client")
     transport = _transports.get((client[0], client[1])) if client else None
     if transport is not None:

@@ -28,8 +28,8 @@ LEAST_LIMIT = 25
 # An empty answer is believed when it comes again: an index that has not caught up shows nothing at all for a moment.
 EMPTY_TWICE = 2
 MAX_PASSES = 6
-# Spans of time are split between requests at once while they are longer than this.
-LEAST_SPAN_SECONDS = 120
+# What is left of a span is split between lanes while it promises at least so many pages.
+LEAST_PAGES = 2
 AMOCRM_BEGAN = 1_230_768_000  # nothing is older than 2009
 
 
@@ -133,14 +133,16 @@ class Walker:
                 return
             number += 1
 
-    def modified(self, span: "Span", split: Callable[["Span", int], None] | None = None) -> Iterator[list[msgspec.Raw]]:
+    def modified(
+        self, span: "Span", split: Callable[["Span", int, int], None] | None = None
+    ) -> Iterator[list[msgspec.Raw]]:
         """Everything modified inside the span. `split` may shorten it between two requests."""
         if self._listing.by_modification:
             yield from self._along(span, split)
         else:
             yield from self._in_spans(span)
 
-    def _along(self, span: "Span", split: Callable[["Span", int], None] | None) -> Iterator[list[msgspec.Raw]]:
+    def _along(self, span: "Span", split: Callable[["Span", int, int], None] | None) -> Iterator[list[msgspec.Raw]]:
         first, known, empty = span.first, set[tuple[int | str, int | None]](), 0
         more_must_follow = False
         while span.last is None or first is None or first <= span.last:
@@ -171,7 +173,7 @@ class Walker:
                 continue
             first, known, more_must_follow = newest, {key for key in keys if key[1] == newest}, True
             if split is not None:
-                split(span, newest)
+                split(span, newest, newest - (moments[0] or newest))
                 more_must_follow = span.last == last
 
     def _in_spans(self, span: "Span") -> Iterator[list[msgspec.Raw]]:
@@ -292,10 +294,11 @@ class Lanes:
                 self._lock.wait()
             return self._waiting.popleft() if self._waiting and not self._stopped.is_set() else None
 
-    def _split(self, span: Span, reached: int) -> None:
+    def _split(self, span: Span, reached: int, page_seconds: int) -> None:
+        """Give half of what is left to an idle lane. page_seconds: the time that the last page took up."""
         with self._lock:
             idle = len(self._walkers) > self._open
-            if not idle or span.last is None or span.last - reached < LEAST_SPAN_SECONDS:
+            if not idle or span.last is None or span.last - reached < max(2, LEAST_PAGES * page_seconds):
                 return
             middle = (reached + span.last) // 2
             self._waiting.append(Span(middle + 1, span.last))

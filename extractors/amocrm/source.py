@@ -26,7 +26,7 @@ from warehouse.tokens import SharedTokens
 __all__ = ["DIALECT", "open_entity"]
 
 # The portal answers slower than the limit wants requests apart: so many are under way at once.
-LANES = 4
+LANES = 8
 _DEAL_WITH = "contacts,catalog_elements"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from psycopg import sql
 
@@ -37,22 +38,21 @@ class KeyComparison:
         """Begin anew."""
         self._conn.execute(sql.SQL("truncate {}").format(_KEYS))
 
-    def landed(self) -> int:
-        """How many records of ours are alive."""
+    def landed(self, dated_from: datetime | None, dated_to: datetime | None) -> int:
+        """How many records of ours are alive, of documents dated in [from, to) where given."""
         row = self._conn.execute(
-            sql.SQL("select count(*) from {} where instance = %s and deleted_at is null").format(self._relation),
-            [self._instance],
+            sql.SQL("select count(*) from {} as t where ").format(self._relation) + self._alive(dated_from, dated_to),
+            [self._instance, *filter(None, (dated_from, dated_to))],
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def vanished(self) -> list[str]:
-        """Ids that we hold and the source has not, in order."""
+    def vanished(self, dated_from: datetime | None, dated_to: datetime | None) -> list[str]:
+        """Ids that we hold and the source has not, in order; of documents dated in [from, to) where given."""
         rows = self._conn.execute(
-            sql.SQL(
-                "select t.record_id from {} as t where t.instance = %s and t.deleted_at is null"
-                " and not exists (select from {} as k where k.record_id = t.record_id) order by 1"
-            ).format(self._relation, _KEYS),
-            [self._instance],
+            sql.SQL("select t.record_id from {} as t where ").format(self._relation)
+            + self._alive(dated_from, dated_to)
+            + sql.SQL(" and not exists (select from {} as k where k.record_id = t.record_id) order by 1").format(_KEYS),
+            [self._instance, *filter(None, (dated_from, dated_to))],
         )
         return [row[0] for row in rows]
 
@@ -68,6 +68,11 @@ class KeyComparison:
             [self._instance],
         )
         return [row[0] for row in rows]
+
+    @staticmethod
+    def _alive(dated_from: datetime | None, dated_to: datetime | None) -> sql.SQL:
+        bounds = (" and t.dated_at >= %s" if dated_from else "") + (" and t.dated_at < %s" if dated_to else "")
+        return sql.SQL("t.instance = %s and t.deleted_at is null" + bounds)
 
 
 @contextmanager

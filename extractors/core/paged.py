@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 MAX_PASSES = 3
 SLICE_RECORDS = 200_000
+# Fewer documents of the overlap are simply read again; of more, ids and versions are looked at first.
+OVERLAP_RECORDS = 500
 SHORTEST_SLICE = timedelta(days=1)
 
 
@@ -54,10 +56,12 @@ class PagedLoad:
         self._load_id = 0
         self._newest: bytes | None = None
         self._seen_before = 0
+        self._claimed_before = 0
 
     def run(self, mode: str, window: tuple[datetime, datetime] | None, triggered_by: str) -> LoadOutcome:
         started = clock.now()
         span: Window = window or (None, None)
+        position: datetime | None = None
         if mode == "cursor" and not self._spec.is_whole:
             position = cursor_position(self._conn, self._instance, self._spec.name)
             if position is not None:
@@ -75,10 +79,11 @@ class PagedLoad:
         try:
             there = self._reader.is_published()
             if there and mode == "reconcile":
-                self._compare()
+                self._compare((None, None))
             elif there:
                 # Of movements only a sweep tells that a document is not posted any more.
-                self._read(span, sweep=shown != "cursor" or self._spec.read == "movements")
+                sweep = shown != "cursor" or self._spec.read == "movements"
+                self._read(self._without_overlap(span, position), sweep=sweep)
             self._landing.refresh_statistics(self._counters.rows_inserted + self._counters.rows_changed)
             cursor, covered = (self._cursor(started), started) if mode == "cursor" else (None, None)
             finish_run(
@@ -105,21 +110,35 @@ class PagedLoad:
             return None
         return min(datetime.fromisoformat(self._newest.decode()), started)
 
+    def _without_overlap(self, span: Window, position: datetime | None) -> Window:
+        """Look at the ids and versions of the documents before the cursor; returns what is to be read whole."""
+        reader = self._reader
+        if position is None or self._spec.read != "window" or not isinstance(reader, ComparableReader):
+            return span
+        older: Window = (span[0], position)
+        if (reader.count(older) or 0) < OVERLAP_RECORDS:
+            return span
+        differing = self._compare(older)
+        self._counters.rows_unchanged += self._counters.rows_seen - differing
+        self._seen_before, self._claimed_before = self._counters.rows_seen, self._counters.rows_claimed or 0
+        return position, span[1]
+
     def _read(self, span: Window, *, sweep: bool) -> None:
         """Read a span, slice by slice when it holds very many records."""
-        slices = self._slices(span)
-        claimed: list[int | None] = []
+        claimed = self._reader.count(span)
+        slices = self._slices(span, claimed)
+        if len(slices) == 1:
+            self._read_slice(span, claimed, sweep=sweep)
+            return
         for part in slices:
-            self._seen_before = sum(seen or 0 for seen in claimed)
-            claimed.append(self._read_slice(part, sweep=sweep))
-        if len(slices) > 1:
-            self._counters.rows_claimed = None if None in claimed else sum(seen or 0 for seen in claimed)
-            # What was dated anew during the read may have moved into a slice that was done.
-            self._compare()
+            self._read_slice(part, self._reader.count(part), sweep=sweep)
+            self._seen_before, self._claimed_before = self._counters.rows_seen, self._counters.rows_claimed or 0
+        # What was dated anew during the read may have moved into a slice that was done.
+        self._compare((None, None))
 
-    def _slices(self, span: Window) -> list[Window]:
-        claimed = self._reader.count(span) if self._spec.read == "window" else None
-        edges = self._reader.edges(span) if claimed is not None and claimed > SLICE_RECORDS else None
+    def _slices(self, span: Window, claimed: int | None) -> list[Window]:
+        many = self._spec.read == "window" and claimed is not None and claimed > SLICE_RECORDS
+        edges = self._reader.edges(span) if many else None
         if edges is None:
             return [span]
         borders = self._borders(*edges)
@@ -134,15 +153,15 @@ class PagedLoad:
             return []
         return [*self._borders(begin, middle), middle, *self._borders(middle, end)]
 
-    def _read_slice(self, span: Window, *, sweep: bool) -> int | None:
+    def _read_slice(self, span: Window, claimed: int | None, *, sweep: bool) -> None:
         """Read until a pass was complete, land everything on the way, then look for what vanished.
 
-        Returns what the source claims to have.
+        claimed: what the source has by its own word.
         """
         all_new = self._landing.is_empty()
         for attempt in range(1, MAX_PASSES + 1):
-            this = Pass(self._reader.count(span))
-            self._counters.rows_claimed = this.claimed
+            this = Pass(claimed if attempt == 1 else self._reader.count(span))
+            self._claim(this.claimed)
             self._pass(this, span, all_new=all_new)
             all_new = False
             claimed_after = self._reader.count(span)
@@ -156,10 +175,12 @@ class PagedLoad:
             if attempt == MAX_PASSES:
                 if not this.is_covering(claimed_after):
                     raise ShortRead(message + "; the read is not complete")
-                self._counters.rows_claimed = claimed_after
+                self._claim(claimed_after)
         if sweep:
             self._look_up(sorted(self._landing.present(*span) - this.keys))
-        return self._counters.rows_claimed
+
+    def _claim(self, claimed: int | None) -> None:
+        self._counters.rows_claimed = None if claimed is None else self._claimed_before + claimed
 
     def _pass(self, this: Pass, span: Window, *, all_new: bool) -> None:
         """One pass over the pages. While one is written, the next one is decoded and those behind it are fetched."""
@@ -193,22 +214,25 @@ class PagedLoad:
             self._newest = max(*dates, self._newest) if self._newest else max(dates)
         return Page(self._counters.pages, body, decoded.records, decoded.rejected, all_new=all_new)
 
-    def _compare(self) -> None:
-        """Ids and versions of the whole history against ours: read what differs, mark what vanished as deleted."""
+    def _compare(self, window: Window) -> int:
+        """Ids and versions of the source against ours: read what differs, mark what vanished as deleted.
+
+        Returns how many of the source's records were not as we have them.
+        """
         reader = self._reader
         if not isinstance(reader, ComparableReader):
             raise ReadError(f"{self._instance} {self._spec.name}: this source cannot list ids alone")
         reader.comparison_begins()
         with key_comparison(self._conn, self._spec.table(), self._instance) as keys:
-            self._list_keys(reader, keys)
-            landed = keys.landed()
+            self._list_keys(reader, keys, window)
+            landed = keys.landed(*window)
             if landed and not self._counters.rows_claimed:
                 # Far more often lost rights than an emptied base: never throw everything away on one empty answer.
                 raise ReadError(
                     f"{self._instance} {self._spec.name}: the source shows no record at all where {landed} are known; "
                     "check the rights of its user"
                 )
-            differing, vanished = keys.differing(), keys.vanished()
+            differing, vanished = keys.differing(), keys.vanished(*window)
         if differing or vanished:
             log.info(
                 "%s %s: %s records differ from the source, %s are not there any more",
@@ -220,21 +244,21 @@ class PagedLoad:
         self._look_up(differing)
         self._look_up(vanished)
         reader.comparison_ended([*differing, *vanished])
+        return len(differing)
 
-    def _list_keys(self, reader: ComparableReader, keys: KeyComparison) -> None:
-        """Fill `keys` with all ids of the source; listed again while the list was not complete."""
-        everything: Window = (None, None)
+    def _list_keys(self, reader: ComparableReader, keys: KeyComparison, window: Window) -> None:
+        """Fill `keys` with the ids that the source has in a window; listed again while the list was not complete."""
         for attempt in range(1, MAX_PASSES + 1):
             keys.clear()
-            claimed = reader.count(everything)
-            pager = reader.key_pages(claimed)
+            claimed = reader.count(window)
+            pager = reader.key_pages(window, claimed)
             listed = 0
             for raw in pager:
                 found = reader.keys(raw.body)
                 pager.settle(len(found))
                 listed += len(found)
                 keys.add(found)
-            distinct, after = keys.distinct(), reader.count(everything)
+            distinct, after = keys.distinct(), reader.count(window)
             self._counters.rows_claimed, self._counters.rows_seen = after if after is not None else distinct, distinct
             if claimed == after and claimed in (None, distinct) and listed == distinct:
                 return

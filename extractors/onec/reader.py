@@ -132,9 +132,9 @@ class OnecReader:
         """Pages of whole records, in a stable order."""
         return self._pager(self._options(window), claimed)
 
-    def key_pages(self, claimed: int | None) -> Pager:
-        """Pages that hold only id and version of every record; see `keys`."""
-        options = {**self._options((None, None)), "$select": "Ref_Key,DataVersion"}
+    def key_pages(self, window: Window, claimed: int | None) -> Pager:
+        """Pages that hold only id and version of the records; see `keys`."""
+        options = {**self._options(window), "$select": "Ref_Key,DataVersion"}
         return self._pager(options, claimed, first_page=KEYS_FIRST_PAGE, max_page=KEYS_MAX_PAGE)
 
     def keys(self, body: bytes) -> list[tuple[str, str | None]]:
@@ -276,8 +276,8 @@ class MovementsReader(OnecReader):
     def edges(self, window: Window) -> None:
         """None: movements are not read slice by slice."""
 
-    def key_pages(self, claimed: int | None) -> Pager:
-        options = {**self._options((None, None)), "$select": self.key}
+    def key_pages(self, window: Window, claimed: int | None) -> Pager:
+        options = {**self._options(window), "$select": self.key}
         return self._pager(options, claimed, first_page=KEYS_FIRST_PAGE, max_page=KEYS_MAX_PAGE)
 
     def keys(self, body: bytes) -> list[tuple[str, str | None]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -157,6 +158,25 @@ def test_a_physical_deletion_of_an_old_document_is_found_by_ids_alone(house: Hou
     assert house.read("order", mode="reconcile").rows_changed == 0
 
 
+def test_of_the_overlap_only_ids_come_and_what_differs(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paged, "OVERLAP_RECORDS", 20)
+    assert house.read("order").rows_inserted == 120
+    house.base.edit(ORDERS, guid(1004), {"СуммаДокумента": Decimal("4.44")})
+    house.base.remove(ORDERS, guid(1005))
+    house.base.write(ORDERS, order(700, 1) | {"Date": "2026-03-02T10:00:00"})
+    house.base.write(ORDERS, order(701, 1) | {"Date": "2026-04-02T10:00:00"})
+    outcome = house.read("order")
+    assert (outcome.mode, outcome.rows_claimed, outcome.rows_seen) == ("cursor", 121, 121)
+    assert (outcome.rows_inserted, outcome.rows_changed, outcome.rows_deleted) == (2, 1, 1)
+    assert outcome.rows_unchanged == 118
+    assert outcome.raw_bytes < 40_000, "most of the documents did not travel"
+    assert house.rows("select count(*), sum(amount) from raw.onec_order where deleted_at is null") == [
+        (121, sum(house.base.sets[ORDERS].exact(row)["СуммаДокумента"] for row in house.base.sets[ORDERS].rows))
+    ]
+    again = house.read("order")
+    assert (again.rows_changed, again.rows_inserted, again.rows_deleted, again.rows_seen) == (0, 0, 0, 121)
+
+
 def test_more_vanished_records_than_can_be_asked_for_at_once_all_become_tombstones(house: House) -> None:
     house.read("order")
     for number in range(1, 101):
@@ -196,11 +216,10 @@ def test_a_long_history_is_read_slice_by_slice(house: House, monkeypatch: pytest
     house.rows("delete from ops.cursor returning 1")
     pages = paged.PagedLoad._read_slice
 
-    def move(self: paged.PagedLoad, span: Any, **options: Any) -> int | None:
-        claimed = pages(self, span, **options)
+    def move(self: paged.PagedLoad, span: Any, claimed: int | None, **options: Any) -> None:
+        pages(self, span, claimed, **options)
         if span[0] is None:
             house.base.write(ORDERS, order(999, 1) | {"Date": "2001-01-01T10:00:00"})
-        return claimed
 
     monkeypatch.setattr(paged.PagedLoad, "_read_slice", move)
     house.read("order")

@@ -16,6 +16,8 @@ POSTGRES_PASSWORD={postgres}
 WAREHOUSE_PASSWORD={warehouse}
 AIRFLOW_DATABASE_PASSWORD={airflow}
 AIRFLOW_FERNET_KEY={fernet}
+# Encrypts the OAuth tokens of CRM portals in the warehouse. To change it: the new key, a comma, the old key.
+POLKA_TOKEN_KEYS={token_keys}
 AIRFLOW_JWT_SECRET={jwt}
 AIRFLOW_SECRET_KEY={session}
 POLKA_ADMIN_USER=admin
@@ -45,11 +47,16 @@ def env_text() -> str:
         postgres=secrets.token_urlsafe(24),
         warehouse=secrets.token_urlsafe(24),
         airflow=secrets.token_urlsafe(24),
-        fernet=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        fernet=_fernet_key(),
+        token_keys=_fernet_key(),
         jwt=secrets.token_urlsafe(48),
         session=secrets.token_urlsafe(32),
         admin=secrets.token_urlsafe(16),
     )
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def write_private(path: Path, text: str) -> bool:

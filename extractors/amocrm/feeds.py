@@ -17,6 +17,7 @@ from clients.amocrm import EVENTS_PAGE_LIMIT, AmocrmClient, NoSuchRecord
 from clients.errors import Fatal
 from extractors.amocrm.flat import KINDS, flatten
 from extractors.amocrm.pages import Lanes, Listing, Span, Walker, read_stamps, records_in
+from extractors.core.errors import ReadError
 from extractors.core.feed import Batch, page
 
 log = logging.getLogger(__name__)
@@ -217,7 +218,7 @@ class ModifiedFeed:
         missing = [number for number in ids if number not in alive]
         binned: set[str] = set()
         if missing and listing.name in KINDS:
-            binned = set(self.listed(missing, {"with": "only_deleted"}))
+            binned = self._in_bin(missing)
         for number in missing:
             card = None if number in binned else _one(client, f"{listing.path}/{number}", listing.params)
             if card is not None:
@@ -229,14 +230,21 @@ class ModifiedFeed:
         body = page(alive.values()) if alive else None
         return Batch(body, tuple(number for number in gone if number not in swallowed), merged)
 
-    def listed(self, ids: Sequence[str], more: Mapping[str, Any] | None = None) -> dict[str, Raw]:
-        """Those of the records that the list shows, by id."""
-        listing = self._listing
-        wanted = Listing(listing.path, listing.name, {**listing.params, **(more or {})}, limit=listing.limit)
-        found: dict[str, Raw] = {}
-        for part in Walker(self._account.client, wanted).numbered({"id": list(ids)}, "id"):
+    def listed(self, ids: Sequence[str]) -> dict[str, Raw]:
+        """Those of the records that the list shows, by id. Raises ReadError when it shows others as well."""
+        wanted, found = set(ids), dict[str, Raw]()
+        for part in Walker(self._account.client, self._listing).numbered({"id": list(ids)}, "id"):
             found |= {str(stamp.id): raw for stamp, raw in zip(part.stamps, part.records, strict=True)}
+            if not wanted.issuperset(found):
+                raise ReadError(f"{self._listing.path}: the portal ignores the filter by id")
         return found
+
+    def _in_bin(self, ids: Sequence[str]) -> set[str]:
+        """Those of the records that the portal shows as deleted."""
+        listing = self._listing
+        binned = Listing(listing.path, listing.name, {"with": "only_deleted"}, limit=listing.limit)
+        found = Walker(self._account.client, binned).page({"id": list(ids)}, "id")
+        return {str(stamp.id) for stamp in found.stamps} if found is not None else set()
 
     def _all_merges(self) -> Mapping[str, str]:
         """Every merge that the portal remembers; asked for once, when something vanished."""

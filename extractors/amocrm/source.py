@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from clients.amocrm import AmocrmClient
+from clients.amocrm import SERVER_TIME_LIMIT_SECONDS, AmocrmClient
 from clients.tokens import Tokens
 from extractors.amocrm.feeds import (
     FIELDS_PAGE_LIMIT,
@@ -36,11 +36,9 @@ def open_entity(opening: Opening) -> Iterator[Feed]:
     with ExitStack() as stack:
         limits = stack.enter_context(SharedLimits(opening.database))
         tokens = SharedTokens(opening.database, Tokens)
+        timeout = min(opening.settings.request_timeout_seconds, SERVER_TIME_LIMIT_SECONDS)
         clients = [
-            AmocrmClient(
-                opening.connection, limits=limits, tokens=tokens, timeout=opening.settings.request_timeout_seconds
-            )
-            for _ in range(LANES)
+            AmocrmClient(opening.connection, limits=limits, tokens=tokens, timeout=timeout) for _ in range(LANES)
         ]
         for client in clients:
             stack.callback(client.close)

@@ -27,7 +27,7 @@ from clients import onec
 from clients.connection import Connection
 from clients.errors import ClientError
 from clients.http import with_backoff
-from extractors.core import paging, run
+from extractors.core import paged, paging, run
 from extractors.core.errors import ReadError
 from extractors.core.run import LoadOutcome, extract, register_source
 from simulators.onec.base import Base, simple_set
@@ -454,6 +454,9 @@ def stage(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Small pages, no pauses, tables made and connections opened once.
     monkeypatch.setattr(paging, "FIRST_PAGE", 2)
     monkeypatch.setattr(paging, "MAX_PAGE", 3)
+    # A handful of documents is many here: they are compared by their ids and read in slices of time.
+    monkeypatch.setattr(paged, "OVERLAP_RECORDS", 3)
+    monkeypatch.setattr(paged, "SLICE_RECORDS", 6)
     monkeypatch.setattr(onec, "with_backoff", partial(with_backoff, sleep=lambda seconds: None))
     monkeypatch.setattr(run, "ensure_tables", lambda conn: [])
     with in_process() as adapter, connect(database, autocommit=True) as conn:

@@ -73,7 +73,7 @@ class Answer:
     raw: JSON of the result, as the portal sent it. began: when the portal started to work on the request, aware.
     """
 
-    raw: bytes
+    raw: msgspec.Raw | bytes
     total: int | None = None
     next: int | None = None
     began: datetime | None = None
@@ -81,7 +81,7 @@ class Answer:
     @cached_property
     def result(self) -> Any:
         """The result as plain Python values."""
-        return json.loads(self.raw)
+        return json.loads(bytes(self.raw))
 
 
 class BlockedForLong(Retriable):
@@ -408,7 +408,7 @@ class _Grant:
 class _Commands:
     """What a batch answered, by the names of its commands."""
 
-    results: Mapping[str, bytes]
+    results: Mapping[str, msgspec.Raw]
     errors: Any
     totals: Any
     following: Any
@@ -472,10 +472,9 @@ def _batch_result(answer: Answer) -> _Commands:
         found = msgspec.json.decode(answer.raw, type=_BatchResult)
         inner = memoryview(found.result)
         if inner[0] == ord("["):  # an empty map, as PHP writes it
-            results: dict[str, bytes] = {}
+            results: dict[str, msgspec.Raw] = {}
         else:
-            named = msgspec.json.decode(inner, type=dict[str, msgspec.Raw])
-            results = {name: bytes(raw) for name, raw in named.items()}
+            results = msgspec.json.decode(inner, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeError, TypeError):
         raise Retriable("Bitrix24's batch did not answer with a batch") from None
     return _Commands(results, found.result_error, found.result_total, found.result_next, found.result_time)

@@ -21,6 +21,7 @@ from extractors.core.feed import Batch, page
 log = logging.getLogger(__name__)
 
 MAX_PASSES = 3
+ROWS_OF_BATCH = 1000
 _DEAL_LETTER = "D"
 # Written dates are whole seconds: what changed in the second of the start must not be cut off.
 _SECOND = timedelta(seconds=1)
@@ -61,8 +62,8 @@ class ListFeed:
                 sweep = Sweep(self._client, listing, parallel=self._parallel)
                 texts = self._list_texts(listing)
 
-                def finish(rows: Sequence[Row], listing: Listing = listing, texts: Any = texts) -> Batch:
-                    return Batch(self._body(listing, rows, texts))
+                def finish(rows: Sequence[Row], listing: Listing = listing, texts: Any = texts) -> Iterator[Batch]:
+                    return self._finished(listing, rows, texts)
 
                 for batch in sweep.pages(condition, finish):
                     self._note_start(sweep.began)
@@ -88,7 +89,7 @@ class ListFeed:
             numbers = {listing.number(key): key for key in keys}
             found = sweep.by_ids(list(numbers))
             if found:
-                yield Batch(self._body(listing, list(found.values()), self._list_texts(listing)))
+                yield from self._finished(listing, list(found.values()), self._list_texts(listing))
             gone += [key for number, key in numbers.items() if number not in found]
         if gone:
             merged = self._merges.survivors(gone) if self._merges is not None else {}
@@ -101,8 +102,8 @@ class ListFeed:
         for listing in self._listings:
             sweep = Sweep(self._client, listing, parallel=self._parallel)
 
-            def keys(rows: Sequence[Row], listing: Listing = listing) -> list[str]:
-                return [listing.key(row.number) for row in rows]
+            def keys(rows: Sequence[Row], listing: Listing = listing) -> list[list[str]]:
+                return [[listing.key(row.number) for row in rows]]
 
             yield from sweep.pages({}, keys, only_ids=True)
 
@@ -110,17 +111,28 @@ class ListFeed:
         """The first request of the first list is the start of the whole read."""
         self._began = self._began or began
 
-    def _body(self, listing: Listing, rows: Sequence[Row], texts: Mapping[str, Mapping[str, str]]) -> bytes:
+    def _finished(
+        self, listing: Listing, rows: Sequence[Row], texts: Mapping[str, Mapping[str, str]]
+    ) -> Iterator[Batch]:
+        """Rows with what belongs to them, in batches that are not too large to be decoded at once."""
         beside: dict[int, dict[str, bytes]] = {row.number: {} for row in rows}
         if listing is DEAL:
             self._add_product_rows(rows, beside)
         elif listing is TASK:
             self._add_results(rows, beside)
+        for start in range(0, len(rows), ROWS_OF_BATCH) or (0,):
+            yield Batch(self._body(listing, rows[start : start + ROWS_OF_BATCH], beside, texts))
+
+    @staticmethod
+    def _body(
+        listing: Listing,
+        rows: Sequence[Row],
+        beside: Mapping[int, dict[str, bytes]],
+        texts: Mapping[str, Mapping[str, str]],
+    ) -> bytes:
         if texts:
             for row in rows:
-                named = _texts_of(row, texts)
-                if named:
-                    beside[row.number]["texts"] = msgspec.json.encode(named)
+                beside[row.number]["texts"] = msgspec.json.encode(_texts_of(row, texts))
         return page(archived(listing.word, row.raw, beside[row.number]) for row in rows)
 
     def _add_product_rows(self, rows: Sequence[Row], beside: Mapping[int, dict[str, bytes]]) -> None:
@@ -149,7 +161,7 @@ class ListFeed:
         having = [row.number for row in rows if _task_head.decode(row.raw).taskHasResult == "Y"]
         commands = [("tasks.task.result.list", {"taskId": number}) for number in having]
         for number, answer in zip(having, ask(self._client, commands), strict=True):
-            beside[number]["results"] = answer.raw
+            beside[number]["results"] = bytes(answer.raw)
 
     def _list_texts(self, listing: Listing) -> dict[str, dict[str, str]]:
         """Custom fields that are lists: field -> option id -> text."""
@@ -268,7 +280,7 @@ def _product_rows_after(owners: Sequence[int], last: int) -> dict[str, Any]:
     }
 
 
-def _product_lines(raw: bytes) -> list[_Line]:
+def _product_lines(raw: msgspec.Raw | bytes) -> list[_Line]:
     try:
         lines = _rows.decode(_fields.decode(raw)["productRows"])
         heads = [_line_head.decode(line) for line in lines]

@@ -17,7 +17,7 @@ from extractors.bitrix24.listings import TYPE_WORDS
 _OLDER = {
     "DATE_CREATE": "createdTime", "DATE_MODIFY": "updatedTime", "CREATED_BY_ID": "createdBy",
     "MODIFY_BY_ID": "updatedBy", "MOVED_BY_ID": "movedBy", "DATE_CLOSED": "dateClosed", "STATUS_ID": "stageId",
-    "STATUS_SEMANTIC_ID": "stageSemanticId",
+    "STATUS_SEMANTIC_ID": "stageSemanticId", "COMPANY_TYPE": "typeId",
 }  # fmt: skip
 _SEMANTICS = {"P": "open", "S": "won", "F": "lost"}
 _TASK_STATUS = {

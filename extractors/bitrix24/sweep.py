@@ -8,15 +8,17 @@ lost answer) is noticed.
 """
 
 import logging
+import queue
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from math import ceil
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -69,6 +71,80 @@ class _Read:
     rest: _Range | None
 
 
+class _Crew(Generic[Done]):
+    """Workers that read ranges side by side; what they bring waits, a little of it, until somebody takes it."""
+
+    def __init__(
+        self,
+        read: Callable[[_Range], "_Read"],
+        finish: Callable[[Sequence[Row]], Iterable[Done]],
+        parts: Sequence[_Range],
+        parallel: int,
+    ) -> None:
+        self._read = read
+        self._finish = finish
+        self._parallel = parallel
+        self._waiting = deque(parts)
+        self._busy = 0
+        self._stopped = False
+        self._change = threading.Condition()
+        self._brought: queue.Queue[tuple[Done | None, BaseException | None]] = queue.Queue(parallel)
+
+    def results(self) -> Iterator[Done]:
+        """What the workers bring, until all is read. Raises the first error of a worker."""
+        workers = [threading.Thread(target=self._work, name=f"bitrix24-{n}") for n in range(self._parallel)]
+        for worker in workers:
+            worker.start()
+        try:
+            at_work = len(workers)
+            while at_work:
+                done, error = self._brought.get()
+                if error is not None:
+                    raise error
+                if done is None:
+                    at_work -= 1
+                else:
+                    yield done
+        finally:
+            with self._change:
+                self._stopped = True
+                self._change.notify_all()
+            while any(worker.is_alive() for worker in workers):
+                with suppress(queue.Empty):  # one that waits for room may go
+                    self._brought.get(timeout=0.02)
+
+    def _work(self) -> None:
+        error: BaseException | None = None
+        try:
+            while (part := self._take()) is not None:
+                read = self._read(part)
+                self._give_back(read.rest)
+                for done in self._finish(read.rows):
+                    self._brought.put((done, None))
+                del read  # the next answer needs the room
+        except BaseException as problem:
+            error = problem
+        self._brought.put((None, error))
+
+    def _take(self) -> _Range | None:
+        with self._change:
+            while not self._waiting and self._busy and not self._stopped:
+                self._change.wait()
+            if self._stopped or not self._waiting:
+                return None
+            self._busy += 1
+            return self._waiting.popleft()
+
+    def _give_back(self, rest: _Range | None) -> None:
+        """What is left of a range; cut for those who have nothing to do."""
+        with self._change:
+            self._busy -= 1
+            if rest is not None:
+                idle = self._parallel - self._busy - len(self._waiting)
+                self._waiting.extendleft(reversed(_cut(rest, max(1, idle))))
+            self._change.notify_all()
+
+
 class Sweep:
     """Reads one list of one portal."""
 
@@ -80,22 +156,22 @@ class Sweep:
         self.began: datetime | None = None  # the portal's clock at the first probe
 
     def pages(
-        self, condition: Mapping[str, Any], finish: Callable[[Sequence[Row]], Done], *, only_ids: bool = False
+        self, condition: Mapping[str, Any], finish: Callable[[Sequence[Row]], Iterable[Done]], *, only_ids: bool = False
     ) -> Iterator[Done]:
-        """All rows that fit `condition`, up to 2,500 at a time, in no particular order, made into what `finish` gives.
+        """All rows that fit `condition`, in no particular order, up to 2,500 at a time, made into what `finish` gives.
 
-        `finish` runs in a thread of the reader. Raises ReadError when the portal does not honour the question, and
-        what the client raises.
+        `finish` runs in a thread of the reader, as far as somebody takes what it gives. Raises ReadError when the
+        portal does not honour the question, and what the client raises.
         """
         listing = _ids_of(self._listing) if only_ids else self._listing
         first, last = self._probe(listing, condition)
-        yield finish(first)
+        yield from finish(first)
         if not first or len(first) < PAGE:
             return
         seen = first[-1].number
         tail = [row for row in last if row.number > seen]
         if tail:
-            yield finish(tail)
+            yield from finish(tail)
         end = min((row.number for row in tail), default=seen + 1)
         yield from self._between(listing, condition, finish, first, last, end)
 
@@ -131,7 +207,7 @@ class Sweep:
         self,
         listing: Listing,
         condition: Mapping[str, Any],
-        finish: Callable[[Sequence[Row]], Done],
+        finish: Callable[[Sequence[Row]], Iterable[Done]],
         first: list[Row],
         last: list[Row],
         end: int,
@@ -140,30 +216,11 @@ class Sweep:
         if end - first[-1].number <= 1:
             return
         whole = _Range(first[-1].number, end, (end - first[-1].number - 1) * _density(first, last))
-        waiting = deque(_cut(whole, self._parallel))
 
-        def step(part: _Range) -> tuple[Done, _Range | None]:
-            read = self._read(listing, condition, part)
-            return finish(read.rows), read.rest
+        def read(part: _Range) -> _Read:
+            return self._read(listing, condition, part)
 
-        pool = ThreadPoolExecutor(self._parallel, thread_name_prefix="bitrix24")
-        running: set[Future[tuple[Done, _Range | None]]] = set()
-        try:
-            while waiting or running:
-                while waiting and len(running) < self._parallel:
-                    running.add(pool.submit(step, waiting.popleft()))
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    finished, rest = future.result()
-                    if rest is not None:
-                        idle = self._parallel - len(running) - len(waiting)
-                        waiting.extendleft(reversed(_cut(rest, max(1, idle))))
-                    # The next request leaves before what came is dealt with.
-                    while waiting and len(running) < self._parallel:
-                        running.add(pool.submit(step, waiting.popleft()))
-                    yield finished
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        yield from _Crew(read, finish, _cut(whole, self._parallel), self._parallel).results()
 
     def _read(self, listing: Listing, condition: Mapping[str, Any], part: _Range) -> _Read:
         """One request's worth of a range. Bad answers are asked for again, from the last good row on."""
@@ -212,7 +269,7 @@ class Sweep:
         try:
             if not listing.rows:
                 found = _list.decode(answer.raw)
-            elif answer.raw[:1] == b"[":  # an empty map, as PHP writes it
+            elif memoryview(answer.raw)[0] == ord("["):  # an empty map, as PHP writes it
                 found = []
             else:
                 inner = _map.decode(answer.raw).get(listing.rows)
@@ -271,11 +328,14 @@ def _density(first: Sequence[Row], last: Sequence[Row]) -> float:
 
 
 def _cut(part: _Range, most: int) -> list[_Range]:
-    """Up to `most` ranges of equal width, none of them shorter than a request is worth."""
+    """Up to `most` ranges, each of a whole number of requests: none but the last request of all is half empty."""
     ids = part.before - part.after - 1
-    number = max(1, min(most, ids, ceil(part.rows / _ROWS_OF_REQUEST)))
-    cuts = [part.after + ids * place // number for place in range(number)] + [part.before - 1]
-    return [_Range(low, high + 1, part.rows / number) for low, high in pairwise(cuts)]
+    requests = max(1, ceil(part.rows / _ROWS_OF_REQUEST))
+    number = max(1, min(most, ids, requests))
+    ends = [requests * place // number for place in range(number + 1)]
+    cuts = [part.after + ids * end // requests for end in ends]
+    shares = [(high - low) / requests for low, high in pairwise(ends)]
+    return [_Range(low, high + 1, part.rows * share) for (low, high), share in zip(pairwise(cuts), shares, strict=True)]
 
 
 def _rest(part: _Range, last: int, rows: int) -> _Range | None:

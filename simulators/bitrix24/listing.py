@@ -118,7 +118,7 @@ def find(
         fitting = (item for item in candidates if _fits(table.rows[item], others, zone, moments))
     if start < 0:
         return Found([table.rows[item] for item in _first(fitting, PAGE)], 0, None)
-    everything = list(fitting)
+    everything = list(fitting) if others else candidates
     following = start + PAGE
     rows = [table.rows[item] for item in everything[start:following]]
     return Found(rows, len(everything), following if following < len(everything) else None)

@@ -87,6 +87,8 @@ def older_name(kind: ItemType, name: str) -> str:
         return name
     if kind is LEAD and name in _OLDER_LEAD_NAMES:
         return _OLDER_LEAD_NAMES[name]
+    if kind is COMPANY and name == "typeId":
+        return "COMPANY_TYPE"
     return _OLDER_NAMES.get(name) or re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
 
 
@@ -118,6 +120,8 @@ def original_field_name(name: str) -> str:
 def universal_view(row: dict[str, Any], kind: ItemType, select: list[str], *, original_names: bool) -> dict[str, Any]:
     """A record as crm.item.list shows it; `fm` comes with '*' only."""
     everything = not select or "*" in select
+    if everything and original_names:
+        return {**row, "entityTypeId": kind.number}
     custom = everything or "UF_*" in select
     view: dict[str, Any] = {}
     for name, value in row.items():

@@ -56,9 +56,13 @@ def running_crm(
     of_the_world: bool = False,
     limits: Limits = NO_LIMITS,
     users: list[BitrixUser] | None = None,
+    served_with: dict[str, Any] | None = None,
     **options: Any,
 ) -> Iterator[CrmPortal]:
-    """A portal on a free loopback port, by default with an empty CRM and without limits."""
+    """A portal on a free loopback port, by default with an empty CRM and without limits.
+
+    served_with: options of the web server, such as its certificate.
+    """
     clock = Clock()
     crm = Crm("Europe/Moscow", clock)
     if of_the_world:
@@ -66,5 +70,5 @@ def running_crm(
     else:
         people = employees() if users is None else users
         app = build_app(folder / "portal.json", people, crm=crm, now=clock, limits=limits, **options)
-    with serve(app) as address:
+    with serve(app, **(served_with or {})) as address:
         yield CrmPortal(address, crm, clock, app.state.methods)

@@ -95,3 +95,14 @@ def recorder_types(conn: Connection, table: LandingTable, instance: str) -> set[
         [instance],
     )
     return {str(row[0]).rpartition(".")[2] for row in rows}
+
+
+def newest_document(conn: Connection, table: LandingTable, instance: str) -> datetime | None:
+    """The date of the newest document that has landed and is alive; None when there is none."""
+    row = conn.execute(
+        sql.SQL("select max(dated_at) from {} where instance = %s and deleted_at is null").format(
+            sql.Identifier("raw", table.name)
+        ),
+        [instance],
+    ).fetchone()
+    return row[0] if row else None

@@ -21,7 +21,7 @@ from warehouse import clock
 from warehouse.coverage import RunCounters, cursor_position, finish_run, start_run
 from warehouse.db import Connection as Database
 from warehouse.landing import TOMBSTONES_KEY, Landing, Page, compress
-from warehouse.reconcile import KeyComparison, key_comparison
+from warehouse.reconcile import KeyComparison, key_comparison, newest_document
 from warehouse.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,6 @@ class PagedLoad:
         self._landing = Landing(conn, spec.table(), instance, codec.layout)
         self._counters = RunCounters()
         self._load_id = 0
-        self._newest: bytes | None = None
         self._seen_before = 0
         self._claimed_before = 0
 
@@ -106,9 +105,11 @@ class PagedLoad:
         """The newest document's date, but never beyond now: documents may be dated in the future."""
         if self._spec.read == "movements":
             return started
-        if self._spec.read != "window" or self._newest is None:
+        if self._spec.read != "window":
             return None
-        return min(datetime.fromisoformat(self._newest.decode()), started)
+        # Not of the pages: what is the same as landed may not have been decoded.
+        newest = newest_document(self._conn, self._spec.table(), self._instance)
+        return None if newest is None else min(newest, started)
 
     def _without_overlap(self, span: Window, position: datetime | None) -> Window:
         """Look at the ids and versions of the documents before the cursor; returns what is to be read whole."""
@@ -209,9 +210,6 @@ class PagedLoad:
     def _page(self, body: bytes, decoded: Decoded, *, all_new: bool = False) -> Page:
         self._counters.pages += 1
         self._counters.raw_bytes += len(body)
-        dates = [record.dated_at for record in decoded.records if record.dated_at is not None]
-        if dates:
-            self._newest = max(*dates, self._newest) if self._newest else max(dates)
         return Page(self._counters.pages, body, decoded.records, decoded.rejected, all_new=all_new)
 
     def _compare(self, window: Window) -> int:

@@ -25,11 +25,14 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 LIST_PAGE, SEARCH_PAGE, BATCH, HISTORY_BATCH, ASSOCIATION_BATCH = 100, 200, 100, 50, 1000
+# Pages of the list that land together: every batch is a commit.
+PAGES_OF_BATCH = 3
 # Beyond the 10,000th result search answers with an error. A window with more than this is halved, long before that:
 # halves can be read side by side.
 MOST_IN_WINDOW = 2_000
 # Requests at once: enough to use up the limits (19 and 5 a second) when an answer takes two thirds of a second.
 LANES, SEARCH_LANES = 16, 4
+PAGES_OF_LANE = 4  # fewer pages are not worth another lane
 MOST_ARCHIVED_PAGES = 100
 # Names of properties go into the list's address, which must not grow without end.
 LONGEST_NAMES = 6_000
@@ -158,7 +161,9 @@ class Account:
         lock = threading.Lock()
 
         def read(span: Span, spans: Spans[Result]) -> Iterator[Result]:
-            while span.high is None or span.low < span.high:
+            waiting: list[msgspec.Raw] = []
+            more = True
+            while more and (span.high is None or span.low < span.high):
                 low = span.low
                 page = self._page(self._client.get(kind.path, {**params, "after": str(low - 1)}))
                 numbers = [int(_read_head.decode(raw).id) for raw in page.results]
@@ -170,17 +175,21 @@ class Account:
                     for raw, number in zip(page.results, numbers, strict=True)
                     if number >= low and (high is None or number < high)
                 ]
-                if mine:
-                    with lock:
-                        seen[0] += len(mine)
-                    yield finish(_Page(mine))
-                if not _following(page) or len(mine) < len(page.results) - 1:
-                    return
+                with lock:
+                    seen[0] += len(mine)
+                waiting += mine
+                more = bool(_following(page)) and len(mine) >= len(page.results) - 1
+                if len(waiting) >= PAGES_OF_BATCH * LIST_PAGE:
+                    yield finish(_Page(waiting))
+                    waiting = []
+            if waiting:
+                yield finish(_Page(waiting))
 
         last = int(_read_head.decode(newest.results[0]).id) if newest.results else 0
         begin = int(_read_head.decode(first.results[-1]).id) + 1
         try:
-            yield from in_lanes(Spans(begin, last, read), LANES)
+            pages = (newest.total or 0) // params["limit"]
+            yield from in_lanes(Spans(begin, last, read), max(1, min(LANES, pages // PAGES_OF_LANE)))
             complete = seen[0] >= (newest.total or 0)
         except _NotInOrder:
             complete = False

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 Told = TypeVar("Told", covariant=True)
 Piece = TypeVar("Piece")
 # Results wait here when the consumer is slower than HubSpot.
-_WAITING = 8
+_WAITING = 2
 
 
 class Job(Protocol[Piece, Told]):

@@ -42,59 +42,35 @@ lines as (
     where lines.line_status <> 'draft'
 ),
 
-orders as (
+-- One pass, without joining what was grouped: the planner takes such joins for a single row and loops over all of them.
+judged as (
     select
-        instance,
-        outlet_id,
-        ordered_on,
-        order_id,
-        client_id,
-        branch_id,
-        manager_id,
-        order_number,
-        ordered_at,
-        fingerprint,
-        bool_or(line_status = 'valid') as is_alive,
-        is_open and bool_or(line_status = 'valid') as is_awaited,
-        max(requested_on) filter (where line_status = 'valid') as requested_on,
-        sum(amount_with_vat) filter (where line_status <> 'cancelled_by_client') as amount_with_vat
+        *,
+        bool_or(is_demand) over (partition by instance, order_id) as has_demand,
+        bool_or(line_status = 'valid') over (partition by instance, order_id) as is_alive
     from lines
-    group by
-        instance, outlet_id, ordered_on, order_id, client_id, branch_id, manager_id, order_number, ordered_at, fingerprint, is_open
-    having bool_or(is_demand)
-),
-
-positions as (
-    select
-        lines.instance,
-        lines.outlet_id,
-        lines.ordered_on,
-        count(distinct lines.product_id || ':' || coalesce(lines.characteristic_id, '')) as positions
-    from lines
-    where lines.line_status <> 'cancelled_by_client' and lines.line_class = 'sale'
-    group by lines.instance, lines.outlet_id, lines.ordered_on
 )
 
 select
-    orders.instance,
-    orders.outlet_id,
-    orders.ordered_on,
-    min(orders.client_id) as client_id,
-    (array_agg(orders.branch_id order by orders.ordered_at desc, orders.order_id desc))[1] as branch_id,
-    (array_agg(orders.manager_id order by orders.ordered_at desc, orders.order_id desc))[1] as manager_id,
-    (array_agg(orders.order_number order by orders.ordered_at desc, orders.order_id desc))[1] as last_order_number,
-    count(*) as orders_total,
-    coalesce(min(positions.positions), 0) as positions_total,
-    cast(coalesce(sum(orders.amount_with_vat), 0) as numeric(18, 2)) as amount_with_vat,
-    not bool_or(orders.is_alive) as all_cancelled_by_us,
-    coalesce(array_agg(orders.order_id order by orders.order_id) filter (where orders.is_awaited), cast(array[] as text[]))
-        as open_order_ids,
-    max(orders.requested_on) filter (where orders.is_awaited) as open_requested_on,
-    min(orders.fingerprint) as fingerprint
-from orders
-left join positions
-    on
-        orders.instance = positions.instance
-        and orders.outlet_id = positions.outlet_id
-        and orders.ordered_on = positions.ordered_on
-group by orders.instance, orders.outlet_id, orders.ordered_on
+    instance,
+    outlet_id,
+    ordered_on,
+    min(client_id) as client_id,
+    (array_agg(branch_id order by ordered_at desc, order_id desc))[1] as branch_id,
+    (array_agg(manager_id order by ordered_at desc, order_id desc))[1] as manager_id,
+    (array_agg(order_number order by ordered_at desc, order_id desc))[1] as last_order_number,
+    count(distinct order_id) as orders_total,
+    count(distinct product_id || ':' || coalesce(characteristic_id, ''))
+        filter (where line_status <> 'cancelled_by_client' and line_class = 'sale') as positions_total,
+    cast(
+        coalesce(sum(amount_with_vat) filter (where line_status <> 'cancelled_by_client'), 0) as numeric(18, 2)
+    ) as amount_with_vat,
+    not bool_or(is_alive) as all_cancelled_by_us,
+    coalesce(
+        array_agg(distinct order_id order by order_id) filter (where is_open and is_alive), cast(array[] as text[])
+    ) as open_order_ids,
+    max(requested_on) filter (where is_open and is_alive and line_status = 'valid') as open_requested_on,
+    min(fingerprint) as fingerprint
+from judged
+where has_demand
+group by instance, outlet_id, ordered_on

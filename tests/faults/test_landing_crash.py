@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-import psycopg
 import pytest
 
-from extractors.core import paging, run
+from extractors.core import paging
 from extractors.core.run import ensure_tables, extract, register_source, reland
+from tests.support.crashing import Crash, countdown, crash_at
 from tests.support.small_onec import SmallOnec, order, order_line
 from warehouse.db import connect
 from warehouse.sources import SourceConfig
@@ -18,36 +18,6 @@ from warehouse.sources import SourceConfig
 STATISTICS_STATEMENTS = 3
 ORDERS = "Document_ЗаказКлиента"
 WINDOW = (datetime(2026, 2, 28, 21, tzinfo=UTC), datetime(2026, 3, 31, 21, tzinfo=UTC))
-
-
-class Crash(BaseException):
-    """The process is gone: no handler of ordinary errors runs."""
-
-
-class Countdown:
-    left: int | None = None
-    seen = 0
-
-    def tick(self, conn: psycopg.Connection[Any]) -> None:
-        self.seen += 1
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                conn.close()
-                raise Crash
-
-
-countdown = Countdown()
-
-
-class CrashingCursor(psycopg.Cursor[Any]):
-    def execute(self, *arguments: Any, **options: Any) -> Any:
-        countdown.tick(self.connection)
-        return super().execute(*arguments, **options)
-
-    def copy(self, *arguments: Any, **options: Any) -> Any:
-        countdown.tick(self.connection)
-        return super().copy(*arguments, **options)
 
 
 @pytest.fixture
@@ -67,19 +37,6 @@ def warehouse(database: str) -> str:
 
 def source(name: str) -> SourceConfig:
     return SourceConfig(id=name, kind="onec", connection="onec")
-
-
-def crash_at(monkeypatch: pytest.MonkeyPatch, statement: int | None) -> None:
-    """From now on a run dies before its `statement`-th statement; None: it lives and its statements are counted."""
-
-    def connect_to_crash(url: str | None = None, *, autocommit: bool = False) -> Any:
-        conn = connect(url, autocommit=autocommit)
-        conn.cursor_factory = CrashingCursor
-        return conn
-
-    countdown.left = statement
-    countdown.seen = 0
-    monkeypatch.setattr(run, "connect", connect_to_crash)
 
 
 def died(work: Callable[[], object]) -> bool:

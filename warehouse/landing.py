@@ -59,7 +59,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     header: `record_id <tab> columns...`, lines: per child table its rows `record_id <tab> line_no <tab> columns...`
     joined by newlines, all in the column order of `Layout`. row_hash: 32 hex digits over header and lines.
     dated_at: COPY text of the document's moment in UTC, or None. modified_at: COPY text of the moment when the source
-    changed the record, landed when `Layout.modified` says so.
+    changed the record, landed when `Layout.modified` says so. original_hash: 32 hex digits over the bytes that the
+    source sent, empty when they do not tell that the record is the same.
     """
 
     record_id: str
@@ -69,6 +70,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     lines: tuple[bytes, ...]
     dated_at: bytes | None = None
     modified_at: bytes = b"\\N"
+    original_hash: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ _PARENT_SYSTEM = (
     Column("source_version", "text"),
     Column("source_modified_at", "timestamp with time zone"),
     Column("row_hash", "bytea"),
+    Column("original_hash", "bytea"),
     Column("loaded_at", "timestamp with time zone"),
     Column("load_id", "bigint"),
     Column("deleted_at", "timestamp with time zone"),
@@ -164,6 +167,7 @@ _REQUIRED = {
 }
 _REPLACED = (Column("replaced_at", "timestamp with time zone"), Column("replaced_by_load_id", "bigint"))
 _KEY = (Column("instance", "text"), Column("record_id", "text"))
+_LINE_KEY = ("record_id", "line_no")  # what every line of a layout has
 
 
 def _parent_columns(table: LandingTable) -> tuple[Column, ...]:
@@ -269,8 +273,7 @@ class Landing:
         self._relation = sql.Identifier("raw", table.name)
         self._history = sql.Identifier("raw_history", table.name)
         self._parent_copy = ("load_id", "loaded_at", "instance", *layout.header, "source_version", "row_hash")
-        if layout.modified:
-            self._parent_copy += ("source_modified_at",)
+        self._parent_copy += ("source_modified_at",) if layout.modified else ("original_hash",)
         self._writing: Future[Counts] | None = None
         self._child_copy = tuple(("load_id", "instance", *names) for names in layout.lines)
 
@@ -339,6 +342,17 @@ class Landing:
             unchanged=news.unchanged + len(news.new_version),
             rejected=len(page.rejected),
         )
+
+    def originals(self, record_ids: Sequence[str]) -> dict[str, str]:
+        """Hash (hex) of the bytes that the source sent last, of those records that are there and not deleted."""
+        found = self._conn.execute(
+            sql.SQL(
+                "select record_id, encode(original_hash, 'hex') from {}"
+                " where instance = %s and record_id = any(%s) and deleted_at is null and original_hash is not null"
+            ).format(self._relation),
+            [self._instance, list(record_ids)],
+        )
+        return dict(found.fetchall())
 
     def present(self, dated_from: datetime | None = None, dated_to: datetime | None = None) -> set[str]:
         """Keys of landed records that are not deleted, of those dated in [dated_from, dated_to) where given.
@@ -548,7 +562,8 @@ class Landing:
         else:
             rows = b"".join(
                 [
-                    b"%b%b\t%b\t\\\\x%b\n" % (prefix, record.header, record.version, record.row_hash)
+                    b"%b%b\t%b\t\\\\x%b\t\\\\x%b\n"
+                    % (prefix, record.header, record.version, record.row_hash, record.original_hash)
                     for record in records
                 ]
             )
@@ -567,10 +582,15 @@ class Landing:
 
     def _replace(self, records: Sequence[Record], load_id: int, loaded_at: datetime) -> None:
         """Changed records: by way of temporary tables, rewriting only what differs."""
-        parent = sql.Identifier("landing_parent")
-        children = [sql.Identifier(f"landing_child_{position}") for position in range(len(self._table.children))]
+        parent = sql.Identifier(f"new_{self._table.name}")
+        children = [sql.Identifier(f"new_{child.name}") for child in self._table.children]
+        # Kept for the connection: to make and drop them for every page would cost more than what goes through them.
         for temporary, real in zip([parent, *children], [self._relation, *self._children("raw")], strict=True):
-            self._conn.execute(sql.SQL("create temporary table {} (like {}) on commit drop").format(temporary, real))
+            self._conn.execute(
+                sql.SQL("create temporary table if not exists {} (like {}) on commit delete rows").format(
+                    temporary, real
+                )
+            )
         self._copy_records(parent, children, records, load_id, loaded_at)
         columns = [column.name for column in _parent_columns(self._table)]
         self._conn.execute(
@@ -593,10 +613,12 @@ class Landing:
                 ),
             )
         )
-        for child, temporary in zip(self._table.children, children, strict=True):
-            self._replace_lines(child, parent, temporary, load_id, loaded_at)
-        # Dropped here and not only at the end: a reland replaces many pages in one transaction.
-        self._conn.execute(sql.SQL("drop table {}").format(sql.SQL(", ").join([parent, *children])))
+        for child, temporary, names in zip(self._table.children, children, self._layout.lines, strict=True):
+            if len(names) > len(_LINE_KEY):  # otherwise the mapping has no such lines
+                self._replace_lines(child, parent, temporary, load_id, loaded_at)
+        # Not only at the end: a reland replaces many pages in one transaction.
+        for temporary in (parent, *children):
+            self._conn.execute(sql.SQL("delete from {}").format(temporary))
 
     def _replace_lines(
         self, child: ChildTable, parent: sql.Identifier, temporary: sql.Identifier, load_id: int, loaded_at: datetime
@@ -655,14 +677,17 @@ class Landing:
         self._conn.execute(
             sql.SQL(
                 "update {} as t set source_version = s.version,"
-                " source_modified_at = coalesce(s.modified_at, t.source_modified_at)"
-                " from unnest(%s::text[], %s::text[], %s::timestamptz[]) as s (id, version, modified_at)"
+                " source_modified_at = coalesce(s.modified_at, t.source_modified_at),"
+                " original_hash = decode(s.original_hash, 'hex')"
+                " from unnest(%s::text[], %s::text[], %s::timestamptz[], %s::text[])"
+                " as s (id, version, modified_at, original_hash)"
                 " where t.instance = %s and t.record_id = s.id"
             ).format(self._relation),
             [
                 [record.record_id for record in records],
                 [_plain(record.version) for record in records],
                 [_plain(record.modified_at) for record in records],
+                [record.original_hash.decode() or None for record in records],
                 self._instance,
             ],
         )

@@ -85,6 +85,15 @@ class Decoded:
         ]
 
 
+@dataclass(frozen=True)
+class Sighted:
+    """A record that was not decoded: its key where it stands in front, a hash of its bytes, the bytes."""
+
+    key: str | None
+    original_hash: bytes
+    original: msgspec.Raw
+
+
 class Codec:
     """Decodes pages of one entity. Not for use by two threads at once."""
 
@@ -118,8 +127,12 @@ class Codec:
         self.layout = writer.layout
         self._checks = writer.checks
         # The source is made of names that the spec's schema admits, nothing else.
-        exec(compile(writer.source(), f"<rows of {entity.name}>", "exec"), self._scope)  # noqa: S102
-        self._row: Callable[[Any], Record] = self._scope["row"]
+        source = writer.source()
+        exec(compile(source, f"<rows of {entity.name}>", "exec"), self._scope)  # noqa: S102
+        self._row: Callable[[Any, bytes], Record] = self._scope["row"]
+        # Another mapping makes other rows of the same bytes: it is part of their hash.
+        self._seed = xxhash.xxh3_64_intdigest(f"{source}{mapping}{zone}".encode())
+        self._first_key = re.compile(rb'\{\s*"%b(?:_Key)?"\s*:\s*"([0-9a-zA-Z-]{1,64})"' % self._key.encode())
         self._members = writer.members
         self._name = entity.name
         self._ordered = False
@@ -131,17 +144,28 @@ class Codec:
         with _no_collection():
             return self._decode(body)
 
+    def sight(self, body: bytes) -> list[Sighted]:
+        """The records of a page, not decoded: to leave out those that have landed byte for byte. Raises BrokenPage."""
+        sighted = []
+        for original in self._originals(body.removeprefix(BOM)):
+            found = self._first_key.match(original)
+            sighted.append(Sighted(found[1].decode() if found else None, self._hash(original), original))
+        return sighted
+
+    def _hash(self, original: msgspec.Raw | bytes) -> bytes:
+        return xxhash.xxh3_128_hexdigest(original, self._seed).encode()
+
     def _decode(self, body: bytes) -> Decoded:
         originals = self._originals(body.removeprefix(BOM))
         if not self._ordered and originals:
             self._learn_order(originals[0])
         decoded = Decoded()
         keep = decoded.records.append
-        decode, row = self._record.decode, self._row
+        decode, row, hash_of = self._record.decode, self._row, self._hash
         # Record by record: the structs of one are gone from the processor's cache before the next needs room.
         for original in originals:
             try:
-                keep(row(decode(original)))
+                keep(row(decode(original), hash_of(original)))
             except (msgspec.DecodeError, BadValue, UnicodeError, RecursionError):
                 self._second_try(bytes(original), decoded)
         return decoded
@@ -164,7 +188,7 @@ class Codec:
             decoded.rejected.append(self._reject(original, f"does not decode: {problem}"))
             return
         try:
-            decoded.records.append(self._row(struct))
+            decoded.records.append(self._row(struct, self._hash(original)))
         except BadValue as problem:
             decoded.rejected.append(self._reject(original, self._explain(struct, problem)))
 
@@ -352,14 +376,14 @@ class _Writer:
         key = "".join(f"{cells.get(name, 'NULL')}, " for name in self._entity.key)
         recorded = "first(r.key, r.key_1)" if "key_1" in self.members else "r.key"
         out += [
-            "def row(r):",
+            "def row(r, original_hash):",
             f"    key = digest(tab(({key}))).encode()" if key else f"    key = KEY({recorded})",
             f"    header = tab((key{columns}))",
             f"    lines = ({lines})",
             "    hashed = digest(b'\\x1e'.join((header, *lines))).encode()",
             f"    dated_at = {dated or 'NULL'}",
             "    return Record(key.decode(), TEXT(r.version), hashed, header, lines,",
-            "        None if dated_at == NULL else dated_at)",
+            "        None if dated_at == NULL else dated_at, NULL, original_hash)",
         ]
         return "\n".join(out)
 

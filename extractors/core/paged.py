@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from extractors.core.codec import Decoded
+from extractors.core.codec import Codec, Decoded
 from extractors.core.errors import ReadError, ShortRead
+from extractors.core.feed import page as page_of
 from extractors.core.kinds import ComparableReader, PageCodec, Reader, Window
 from extractors.core.outcome import LoadOutcome, add, note_failure, outcome
 from extractors.core.paging import Pass
@@ -191,13 +192,16 @@ class PagedLoad:
             try:
                 for raw in pager:
                     packed = packer.submit(compress, raw.body) if all_new else None
-                    decoded = self._codec.decode(raw.body)
-                    pager.settle(decoded.count)
-                    fresh = this.note(raw, decoded.keys, decoded.count)
+                    body, known = (raw.body, []) if all_new else self._news(raw.body)
+                    decoded = self._codec.decode(body)
+                    count = decoded.count + len(known)
+                    pager.settle(count)
+                    fresh = this.note(raw, [*decoded.keys, *known], count)
                     self._counters.rows_seen = self._seen_before + this.distinct
+                    self._counters.rows_unchanged += len(known)
                     if decoded.count == 0:
                         continue
-                    page = self._page(raw.body, decoded, all_new=all_new and fresh)
+                    page = self._page(body, decoded, all_new=all_new and fresh)
                     if packed is not None:
                         page.compressed = packed.result
                     add(self._counters, self._landing.finish())
@@ -206,6 +210,25 @@ class PagedLoad:
             except BaseException:
                 self._landing.abandon()
                 raise
+
+    def _news(self, body: bytes) -> tuple[bytes, list[str]]:
+        """A page without the records that have landed byte for byte, and the keys of those.
+
+        Most of what is read again is the same: it is not worth decoding, and not worth archiving once more.
+        """
+        if not isinstance(self._codec, Codec):
+            return body, []
+        sighted = self._codec.sight(body)
+        add(self._counters, self._landing.finish())  # its connection is needed now
+        landed = self._landing.originals([one.key for one in sighted if one.key])
+        known: list[str] = []
+        news = []
+        for one in sighted:
+            if one.key and landed.get(one.key) == one.original_hash.decode():
+                known.append(one.key)
+            else:
+                news.append(one.original)
+        return (page_of(news) if known else body), known
 
     def _page(self, body: bytes, decoded: Decoded, *, all_new: bool = False) -> Page:
         self._counters.pages += 1

@@ -24,9 +24,9 @@ from extractors.core.run import extract
 from warehouse.settings import PROJECT_ROOT, child_environment
 from warehouse.sources import SourceConfig
 
-WORK_SECONDS = 0.25
+WORK_SECONDS = 0.5
 PARALLEL = 4
-PAGE_TARGET_BYTES = 1_000_000  # the seeded base is small: this way it has many pages, like a grown one
+PAGE_TARGET_BYTES = 2_000_000  # the seeded base is small: this way it has many pages, like a grown one
 ENTITY, SET = "order", "Document_ЗаказКлиента"
 ORDER = "&$orderby=Ref_Key"
 

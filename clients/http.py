@@ -58,6 +58,17 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
     return _AUTH_HEADER.sub(r"\1 ***", text)
 
 
+class _NoSecrets(logging.Filter):
+    """The HTTP library tells at debug level which address it asks; some addresses are keys."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_NoSecrets())
+
+
 def is_loopback(host: str | None) -> bool:
     """Whether a host name means this machine."""
     return host in _LOOPBACK

@@ -1,20 +1,12 @@
 {#-
-  Where the configurations of 1C differ, said once. `line` is the alias of a landed line, `document` the landing table of
-  its document. The lookups are subqueries on purpose: coalesce asks them only for lines that need them.
+  Where the configurations of 1C differ, said once. `line`, `document` and `package` are aliases of a landed line, of its
+  document and of its package, joined from the left.
 -#}
 
 {#- Quantity in base units. УНФ counts a line in its own unit, УТ and БП in base units. -#}
-{% macro base_quantity(line) -%}
+{% macro base_quantity(line, package) -%}
     coalesce(
-        {{ line }}.quantity,
-        {{ line }}.package_quantity * coalesce(
-            (
-                select packages.numerator / nullif(packages.denominator, 0)
-                from {{ source('onec', 'onec_package') }} as packages
-                where packages.instance = {{ line }}.instance and packages.record_id = {{ line }}.package_id
-            ),
-            1
-        )
+        {{ line }}.quantity, {{ line }}.package_quantity * coalesce({{ package }}.numerator / nullif({{ package }}.denominator, 0), 1)
     )
 {%- endmacro %}
 
@@ -23,13 +15,7 @@
     coalesce(
         {{ line }}.amount_with_vat,
         case
-            when
-                (
-                    select documents.price_includes_vat
-                    from {{ source('onec', document) }} as documents
-                    where documents.instance = {{ line }}.instance and documents.record_id = {{ line }}.record_id
-                )
-                then {{ line }}.amount
+            when {{ document }}.price_includes_vat then {{ line }}.amount
             else {{ line }}.amount + coalesce({{ line }}.vat_amount, 0)
         end
     )
@@ -44,12 +30,8 @@
 {%- endmacro %}
 
 {#- An order of УНФ that was ended as cancelled cancels its lines, which it does not mark one by one. -#}
-{% macro cancelled_with_order(line) -%}
-    (
-        select documents.completion like 'Отмен%'
-        from {{ source('onec', 'onec_order') }} as documents
-        where documents.instance = {{ line }}.instance and documents.record_id = {{ line }}.record_id
-    )
+{% macro cancelled_with_order(document) -%}
+    {{ document }}.completion like 'Отмен%'
 {%- endmacro %}
 
 {#- Types of company are named differently by each configuration. -#}

@@ -1,53 +1,51 @@
 with source as (
     select * from {{ source('onec', 'onec_order') }}
+),
+
+states as (
+    select * from {{ source('onec', 'onec_order_state') }}
 )
 
 select
-    instance,
-    record_id as order_id,
-    number,
-    dated_at,
-    coalesce(posted, false) as posted,
-    coalesce(deletion_mark, false) as deletion_mark,
-    partner_id,
-    legal_entity_id,
-    organisation_id,
-    agreement_id,
-    manager_id,
-    warehouse_id,
-    currency_id,
-    amount,
-    price_includes_vat,
-    operation,
-    department_id,
-    delivery_address,
-    comment,
+    source.instance,
+    source.record_id as order_id,
+    source.number,
+    source.dated_at,
+    coalesce(source.posted, false) as posted,
+    coalesce(source.deletion_mark, false) as deletion_mark,
+    source.partner_id,
+    source.legal_entity_id,
+    source.organisation_id,
+    source.agreement_id,
+    source.manager_id,
+    source.warehouse_id,
+    source.currency_id,
+    source.amount,
+    source.price_includes_vat,
+    source.operation,
+    source.department_id,
+    source.delivery_address,
+    source.comment,
     case
-        when is_closed or completion is not null then 'Закрыт'
-        else coalesce(
-            status,
-            (
-                select states.name
-                from {{ source('onec', 'onec_order_state') }} as states
-                where states.instance = source.instance and states.record_id = source.state_id
-            )
-        )
+        when source.is_closed or source.completion is not null then 'Закрыт'
+        else coalesce(source.status, states.name)
     end as status,
-    approved,
-    requested_on,
-    contract_id,
-    settlement_object_id,
-    price_type_id,
-    delivery_method,
-    client_order_number,
-    state_id,
-    is_closed,
-    completion,
-    cancellation_reason_id,
-    approved_on,
-    deleted_at,
-    deleted_at is not null as is_deleted,
-    loaded_at,
-    load_id,
-    row_hash
+    source.approved,
+    source.requested_on,
+    source.contract_id,
+    source.settlement_object_id,
+    source.price_type_id,
+    source.delivery_method,
+    source.client_order_number,
+    source.state_id,
+    source.is_closed,
+    source.completion,
+    source.cancellation_reason_id,
+    source.approved_on,
+    source.deleted_at,
+    source.deleted_at is not null as is_deleted,
+    source.loaded_at,
+    source.load_id,
+    source.row_hash
 from source
+left join states on source.instance = states.instance and source.state_id = states.record_id

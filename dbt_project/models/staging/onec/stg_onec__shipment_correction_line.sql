@@ -19,7 +19,7 @@ select
     source.price_before,
     source.amount - coalesce(source.amount_before, 0) as amount_change,
     source.vat_amount - coalesce(source.vat_amount_before, 0) as vat_change,
-    {{ amount_with_vat('source', 'onec_shipment_correction') }} - coalesce(
+    {{ amount_with_vat('source', 'corrections') }} - coalesce(
         source.amount_before + case when corrections.price_includes_vat then 0 else coalesce(source.vat_amount_before, 0) end, 0
     ) as amount_with_vat_change,
     source.line_code,

@@ -4,6 +4,19 @@ with goods as (
 
 services as (
     select * from {{ source('onec', 'onec_shipment_service_line') }}
+),
+
+-- Apart for each, because PostgreSQL would copy a table that is named twice.
+goods_documents as (
+    select * from {{ source('onec', 'onec_shipment') }}
+),
+
+service_documents as (
+    select * from {{ source('onec', 'onec_shipment') }}
+),
+
+packages as (
+    select * from {{ source('onec', 'onec_package') }}
 )
 
 select
@@ -14,12 +27,12 @@ select
     goods.characteristic_id,
     goods.package_id,
     goods.package_quantity,
-    {{ base_quantity('goods') }} as quantity,
+    {{ base_quantity('goods', 'packages') }} as quantity,
     goods.price,
     goods.amount,
     goods.vat_rate_id,
     goods.vat_amount,
-    {{ amount_with_vat('goods', 'onec_shipment') }} as amount_with_vat,
+    {{ amount_with_vat('goods', 'goods_documents') }} as amount_with_vat,
     goods.manual_discount_amount,
     goods.auto_discount_amount,
     goods.price_type_id,
@@ -32,6 +45,8 @@ select
     false as is_service_section,
     goods.load_id
 from goods
+left join goods_documents on goods.instance = goods_documents.instance and goods.record_id = goods_documents.record_id
+left join packages on goods.instance = packages.instance and goods.package_id = packages.record_id
 union all
 select
     services.instance,
@@ -46,7 +61,7 @@ select
     services.amount,
     null as vat_rate_id,
     services.vat_amount,
-    {{ amount_with_vat('services', 'onec_shipment') }} as amount_with_vat,
+    {{ amount_with_vat('services', 'service_documents') }} as amount_with_vat,
     null as manual_discount_amount,
     null as auto_discount_amount,
     null as price_type_id,
@@ -59,3 +74,4 @@ select
     true as is_service_section,
     services.load_id
 from services
+left join service_documents on services.instance = service_documents.instance and services.record_id = service_documents.record_id

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -31,14 +30,12 @@ from extractors.onec.needs import chosen, gaps
 from polka.cli import app
 from polka.doctor_words import TROUBLES
 from simulators.onec.base import Base, simple_set
-from simulators.onec.connections import TrackedProtocol
 from simulators.onec.faults import FaultPlan
 from simulators.onec.schema import SetSchema
 from simulators.onec.server import PUBLICATION, OnecServer, Quirks
-from simulators.serve import free_socket
 from simulators.world.build import World
 from simulators.world.onec import base_on
-from tests.support.simulated_onec import small_base
+from tests.support.simulated_onec import serve, small_base
 from warehouse import clock
 from warehouse.settings import get_settings
 
@@ -80,22 +77,6 @@ class Patient:
     def only_problem(self) -> tuple[str, str]:
         (found,) = self.problems().items()
         return found
-
-
-@contextmanager
-def serve(server: OnecServer) -> Iterator[str]:
-    listener = free_socket()
-    config = uvicorn.Config(server.app, http=TrackedProtocol, lifespan="off", log_config=None)
-    web = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(web._serve([listener])), daemon=True)
-    thread.start()
-    while not web.started:
-        assert thread.is_alive()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        web.should_exit = web.force_exit = True
-        thread.join(5)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from openpyxl import load_workbook  # type: ignore[import-untyped]
+from openpyxl import load_workbook
 
 from warehouse.reference import Content, Kind, Problem, Table, Value, tables
 
@@ -57,7 +57,7 @@ def _sheets(path: Path) -> Iterator[tuple[str, list[Sequence[Any]]]]:
         book = load_workbook(path, read_only=True, data_only=True)
         try:
             for sheet in book.worksheets:
-                yield sheet.title, list(sheet.iter_rows(values_only=True))
+                yield str(sheet.title), list(sheet.iter_rows(values_only=True))
         finally:
             book.close()
         return

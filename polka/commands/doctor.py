@@ -17,9 +17,11 @@ from rich.table import Table
 from yaml import YAMLError
 
 from clients.connection import Connection
+from extractors.core.trial import EntityTrial
 from extractors.onec.doctor import CLOCK_TOLERANCE, EntityReport, Estimate, SourceReport, examine, failed_report
 from polka import jobs
 from polka.doctor_words import Language, advice
+from polka.portal_report import examine_portal, portal_payload, show_portal
 from warehouse import clock
 from warehouse.settings import get_settings
 from warehouse.sources import SourceConfig, load_sources
@@ -49,22 +51,28 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON on standard output")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for one answer of 1C")] = 120.0,
 ) -> None:
-    """Examine the configured 1C bases and say in plain words what to do. Reads only.
+    """Examine the configured bases, portals and folders and say in plain words what to do. Reads only.
 
     Exit code 0: everything that the mappings require is there. 1: something is missing. 2: no such source.
     """
     settings = get_settings()
     language = settings.language
     logging.getLogger("clients").setLevel(logging.ERROR)  # retries are part of the findings
-    reports: list[tuple[SourceConfig, SourceReport]] = []
+    listed: list[dict[str, Any]] = []
     for config in chosen_sources(source):
         with _waiting(config.id, as_json) as say:
-            reports.append((config, _examined(config, timeout, say)))
-        if not as_json:
-            show(console, config, reports[-1][1], language)
-    fit = all(report.is_fit for _, report in reports)
+            found = _examined(config, timeout, say) if config.kind == "onec" else _portal_examined(config, say)
+        if isinstance(found, SourceReport):
+            listed.append(_payload(config, found, language))
+            if not as_json:
+                show(console, config, found, language)
+        else:
+            address, trials = found
+            listed.append(portal_payload(config, address, trials))
+            if not as_json:
+                show_portal(console, config, address, trials, language)
+    fit = all(one["fit"] for one in listed)
     if as_json:
-        listed = [_payload(config, report, language) for config, report in reports]
         typer.echo(json.dumps({"fit": fit, "sources": listed}, ensure_ascii=False, indent=2, default=str))
     raise typer.Exit(0 if fit else 1)
 
@@ -141,6 +149,15 @@ def _examined(config: SourceConfig, timeout: float, progress: Callable[[str], No
         parallel=settings.onec_prefetch,
         progress=progress,
     )
+
+
+def _portal_examined(config: SourceConfig, progress: Callable[[str], None]) -> tuple[str, tuple[EntityTrial, ...]]:
+    try:
+        connection = find_connection(config)
+    except NoConnection as problem:
+        said = f"connection '{config.connection}' is not defined or cannot be read ({problem.cause})"
+        return "", (EntityTrial("—", "trouble", 0.0, message=said, cause=problem.cause),)
+    return connection.url, examine_portal(config, connection, progress)
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ def _warehouse_answers() -> None:
 
 
 def _sources_answer() -> None:
-    """One greeting to every source before the real work, so that an ordinary mistake is one sentence."""
+    """One greeting to every 1C base before the real work, so that an ordinary mistake is one sentence."""
     from clients.errors import ClientError
     from clients.onec import OnecClient
     from polka import jobs
@@ -113,8 +113,10 @@ def _sources_answer() -> None:
         except Exception as error:
             _refuse(
                 f"Source {source.id}: connection '{source.connection}' is not there ({type(error).__name__}); "
-                f"set AIRFLOW_CONN_{source.connection.upper()} as docs/connect-1c.md shows."
+                f"set AIRFLOW_CONN_{source.connection.upper()} as docs/connect-*.md show."
             )
+        if source.kind != "onec":
+            continue  # a portal counts every question; its first read says what is wrong
         try:
             with OnecClient(connection, timeout=get_settings().request_timeout_seconds, attempts=1) as client:
                 client.greet()

@@ -588,13 +588,13 @@ class OnecServer:
             return []
         selected = query.options.get("$select")
         chosen = []
-        for name in text.split(","):
+        for name in (part.strip() for part in text.split(",")):
             if entity_set.schema.table(name) is not None:
                 raise ODataFailure(400, 6, f"Сегмент пути '{name}' не поддерживает раскрытие")
             column = next((f for f in entity_set.schema.fields if f.navigation == name.partition("/")[0]), None)
             if column is None or column.target not in self.base.sets:
                 raise errors.unknown_segment(name)
-            if selected is None or any(s.partition("/")[0] == column.navigation for s in selected.split(",")):
+            if selected is None or any(s.strip().partition("/")[0] == column.navigation for s in selected.split(",")):
                 chosen.append(column)  # an expand that is not selected too is silently ignored
         return chosen
 

@@ -7,12 +7,20 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from python_1c_odata import Catalog, Document, Infobase, ODataError
+from python_1c_odata import (
+    AccumulationRegister,
+    Catalog,
+    Document,
+    ExchangePlan,
+    Infobase,
+    InformationRegister,
+    ODataError,
+)
 from python_1c_odata.filter import F
 from python_1c_odata.literals import guid as guid_literal
 
 from simulators.onec.server import OnecServer
-from simulators.world.build import World
+from simulators.world.build import World, morning
 from simulators.world.onec import base_on
 from tests.support.simulated_onec import LOGIN, PASSWORD
 
@@ -122,3 +130,56 @@ def test_it_reads_atom_too(root: str, world: World) -> None:
     page = talk(root, ask, format="atom")
     assert page.count == len(page.value) == len(world.products)
     assert {row["Ref_Key"] for row in page.value} == {product.key for product in world.products}
+
+
+def test_it_asks_for_virtual_tables(root: str, world: World) -> None:
+    register = "AccumulationRegister_ТоварыНаСкладах"
+    product = world.products[2].key
+    moment = morning(DAY)
+
+    async def ask(infobase: Infobase) -> Any:
+        stock = AccumulationRegister(infobase, register.partition("_")[2])
+        revenue = AccumulationRegister(infobase, "ВыручкаИСебестоимостьПродаж")
+        prices = InformationRegister(infobase, "ЦеныНоменклатуры", record_type=True)
+        only = F("Номенклатура_Key") == guid_literal(product)
+        month = ("2026-02-01T00:00:00", "2026-02-28T23:59:59")
+        with pytest.raises(ODataError) as refused:
+            await revenue.balance()
+        return (
+            await stock.balance(moment, only),
+            await stock.turnovers(*month, only),
+            await stock.balance_and_turnovers(*month, only),
+            await revenue.turnovers(*month, select="СуммаВыручкиTurnover"),
+            await prices.slice_last(moment, only),
+            (refused.value.status, refused.value.internal_code),
+        )
+
+    balance, turnovers, both, revenue, prices, refused = talk(root, ask)
+    truth = world.ledger.stock(morning(DAY))
+    assert sum(row["ВНаличииBalance"] for row in balance["value"]) == sum(
+        quantity for (_, _, number), quantity in truth.items() if number == 2
+    )
+    moved = {row["Склад_Key"]: row["ВНаличииTurnover"] for row in turnovers["value"]}
+    assert {row["Склад_Key"]: row["ВНаличииTurnover"] for row in both["value"] if row["ВНаличииTurnover"]} == {
+        place: quantity for place, quantity in moved.items() if quantity
+    }
+    sold = sum(
+        amount for (day, _), amount in world.ledger.revenue(morning(DAY)).items() if (day.year, day.month) == (2026, 2)
+    )
+    assert sum(Decimal(str(row["СуммаВыручкиTurnover"])) for row in revenue["value"]) * 100 == sold
+    assert len(prices["value"]) == 3
+    assert refused == (400, "6")
+
+
+def test_it_reads_records_of_registers_and_the_nodes_of_the_plan(root: str, world: World) -> None:
+    shipment = world.shipments[100]
+
+    async def ask(infobase: Infobase) -> Any:
+        of_shipment = f"Recorder eq cast(guid'{shipment.key}','Document_РеализацияТоваровУслуг')"
+        rows = AccumulationRegister(infobase, "ТоварыНаСкладах_RecordType")
+        return await rows.query(odata_filter=of_shipment), await ExchangePlan(infobase, "ДляODATA").query()
+
+    movements, nodes = talk(root, ask)
+    stocked = [line for line in shipment.lines if world.ledger.is_stocked(line.product)]
+    assert [row["ВНаличии"] for row in movements.value] == [line.quantity for line in stocked]
+    assert [node["ThisNode"] for node in nodes.value].count(True) == 1

@@ -19,7 +19,7 @@ import msgspec
 
 from clients.connection import Connection
 from clients.errors import ClientError, Fatal, Retriable, TooLarge, Unknown
-from clients.http import HttpSession, Response, with_backoff
+from clients.http import HttpSession, Response, retry_after_seconds, with_backoff
 from clients.limits import Leaky, Limit, LimitReached, Limits, LocalLimits, wait_for
 from clients.tokens import Tokens, TokenStore, fingerprint
 
@@ -267,10 +267,10 @@ class Bitrix24Client:
             self._limits.pause(self._method_limit(method), resets_in + 1.0)
 
     def _judge(self, method: str, response: Response, envelope: _Envelope | None, repeatable: bool) -> ClientError:
-        status = response.status
+        status, asked = response.status, retry_after_seconds(response.headers)
         code, description = _error(envelope)
         if status == 503 and code == "QUERY_LIMIT_EXCEEDED":
-            self._limits.pause(self.limit, 1.0)
+            self._limits.pause(self.limit, asked if asked is not None else 1.0)
             return Retriable(f"{method}: too many requests to the portal", status=status, code=code, retry_after=0.0)
         if status == 429 or code == "OPERATION_TIME_LIMIT":
             return self._resting(method, status)
@@ -287,7 +287,7 @@ class Bitrix24Client:
         message = f"{method}: HTTP {status}, no answer that can be read" + (f" ({code})" if code else "")
         if not repeatable:
             return Unknown(message, status=status, code=code)
-        return (TooLarge if status == 504 else Retriable)(message, status=status, code=code)
+        return (TooLarge if status == 504 else Retriable)(message, status=status, code=code, retry_after=asked)
 
     def _resting(self, method: str, status: int | None) -> Retriable:
         pause = self._resets_at.get(method, _OPERATION_PAUSE_SECONDS)

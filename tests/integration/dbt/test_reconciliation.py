@@ -96,7 +96,7 @@ class Books:
 
 @pytest.fixture
 def books(database: str) -> Iterator[Books]:
-    world = World(7, TODAY)
+    world = World(7, TODAY, outlets=60)
     base = base_on(world, TODAY)
     with connect(database, autocommit=True) as conn:
         ensure_tables(conn)

@@ -13,7 +13,8 @@
 }}
 
 -- Each occasion next to what was expected of it: positions taken, and positions agreed or habitual that are not there.
--- An occasion is judged by what came before it only, so a later day never changes it.
+-- An occasion is judged by what came before it only, so a later day never changes it. Every purchase speaks to the
+-- occasions after it, and all voices are grouped: joins of what was grouped would be planned as loops.
 with turns as (
     select turn.*
     from {{ ref('int_order_turn') }} as turn
@@ -24,31 +25,18 @@ with turns as (
     where turn.ordered_on > {{ as_of() }} - {{ var('order_gap_history_days') }} - {{ var('order_gap_lookback_days') }}
 ),
 
-targets as (
-    select turn.*
-    from turns as turn
-    {% if is_incremental() %}
-    inner join {{ ref('int_order_day_changed') }} as changed
-        on
-            turn.instance = changed.instance
-            and turn.outlet_id = changed.outlet_id
-            and turn.ordered_on >= changed.changed_from
-    {% endif %}
-    where turn.ordered_on > {{ as_of() }} - {{ var('order_gap_history_days') }}
-),
-
 -- What was asked for: lines that we cancelled are demand, lines that the client cancelled are not.
-taken as (
+lines as (
     select
         turns.instance,
         turns.outlet_id,
         turns.ordered_on,
-        turns.turn_no,
+        turns.client_id,
+        turns.days_after,
         skus.sku_id,
-        sum(line.quantity * skus.units_per_unit) as ordered_quantity,
-        sum(line.amount_with_vat) / nullif(sum(line.quantity * skus.units_per_unit), 0) as price,
-        bool_and(line.line_status = 'cancelled_by_us') as is_cancelled_by_us,
-        bool_or(promotions.sku_id is not null) as is_promotion
+        line.quantity * skus.units_per_unit as quantity,
+        line.amount_with_vat,
+        line.line_status
     from turns
     inner join {{ ref('fct_order_line') }} as line
         on
@@ -56,227 +44,198 @@ taken as (
             and turns.outlet_id = line.outlet_id
             and turns.ordered_on = line.ordered_on
     inner join {{ ref('int_sku') }} as skus on line.instance = skus.instance and line.product_id = skus.product_id
-    left join lateral (
-        select promotion.sku_id
-        from {{ ref('int_promotion') }} as promotion
-        where
-            promotion.instance = turns.instance
-            and promotion.sku_id = skus.sku_id
-            and coalesce(promotion.client_id, turns.client_id) = turns.client_id
-            and turns.ordered_on between promotion.valid_from and promotion.valid_to
-        limit 1
-    ) as promotions on true
     where line.line_class = 'sale' and line.line_status not in ('draft', 'cancelled_by_client')
-    group by turns.instance, turns.outlet_id, turns.ordered_on, turns.turn_no, skus.sku_id
-    having sum(line.quantity) > 0
+),
+
+taken as (
+    select
+        instance,
+        outlet_id,
+        ordered_on,
+        sku_id,
+        days_after,
+        sum(quantity) as ordered_quantity,
+        sum(amount_with_vat) / nullif(sum(quantity), 0) as price,
+        bool_and(line_status = 'cancelled_by_us') as is_cancelled_by_us,
+        exists (
+            select 1
+            from {{ ref('int_promotion') }} as promotion
+            where
+                promotion.instance = lines.instance
+                and promotion.sku_id = lines.sku_id
+                and coalesce(promotion.client_id, lines.client_id) = lines.client_id
+                and lines.ordered_on between promotion.valid_from and promotion.valid_to
+        ) as is_promotion
+    from lines
+    group by instance, outlet_id, ordered_on, client_id, sku_id, days_after
+    having sum(quantity) > 0
 ),
 
 -- Each purchase with the one before it, and the days of the last ones.
 purchases as (
     select
         *,
-        lead(ordered_on) over own_days as next_on,
         lag(ordered_on) over own_days as previous_on,
         lag(ordered_quantity) over own_days as previous_quantity,
         lag(price) over own_days as previous_price,
         lag(is_promotion) over own_days as previous_is_promotion,
-        array_agg(ordered_on) over (
-            partition by instance, outlet_id, sku_id order by ordered_on
-            rows between {{ var('rhythm_occasions') }} preceding and current row
-        ) as last_days
+        array_agg(ordered_on) over (own_days rows between {{ var('rhythm_occasions') }} preceding and current row) as last_days
     from taken
     window own_days as (partition by instance, outlet_id, sku_id order by ordered_on)
 ),
 
--- How many of the last occasions count: not more than six, not older than half a year.
-habits as (
+voices as (
     select
-        targets.instance,
-        targets.outlet_id,
-        targets.ordered_on,
-        taken.sku_id,
-        count(*) filter (where not taken.is_promotion) as times_taken,
-        (
-            percentile_disc(0.5) within group (order by taken.ordered_quantity) filter (where not taken.is_promotion)
-            + percentile_disc(0.5) within group (order by taken.ordered_quantity desc) filter (where not taken.is_promotion)
-        ) / 2.0 as usual_quantity,
-        max(taken.turn_no) as last_turn_no
-    from targets
-    inner join taken
-        on
-            targets.instance = taken.instance
-            and targets.outlet_id = taken.outlet_id
-            and taken.turn_no between targets.turn_no - {{ var('habit_occasions') }} and targets.turn_no - 1
-            and taken.ordered_on >= targets.ordered_on - {{ var('min_occasions_window_days') }}
-    group by targets.instance, targets.outlet_id, targets.ordered_on, taken.sku_id
-),
-
-depths as (
+        instance,
+        outlet_id,
+        ordered_on,
+        sku_id,
+        true as is_taken,
+        ordered_quantity,
+        price,
+        is_promotion,
+        is_cancelled_by_us,
+        previous_on,
+        previous_quantity,
+        previous_price,
+        previous_is_promotion,
+        last_days,
+        cast(null as bigint) as occasions_ago,
+        cast(null as numeric) as quantity_then,
+        cast(null as boolean) as was_promotion,
+        false as is_agreed,
+        cast(null as numeric) as agreed_quantity
+    from purchases
+    union all
     select
-        targets.instance,
-        targets.outlet_id,
-        targets.ordered_on,
-        count(before.turn_no) as occasions_before
-    from targets
-    left join turns as before
-        on
-            targets.instance = before.instance
-            and targets.outlet_id = before.outlet_id
-            and before.turn_no between targets.turn_no - {{ var('habit_occasions') }} and targets.turn_no - 1
-            and before.ordered_on >= targets.ordered_on - {{ var('min_occasions_window_days') }}
-    group by targets.instance, targets.outlet_id, targets.ordered_on
-),
-
-agreed as (
+        purchases.instance,
+        purchases.outlet_id,
+        after.ordered_on,
+        purchases.sku_id,
+        false as is_taken,
+        null as ordered_quantity,
+        null as price,
+        null as is_promotion,
+        null as is_cancelled_by_us,
+        null as previous_on,
+        null as previous_quantity,
+        null as previous_price,
+        null as previous_is_promotion,
+        null as last_days,
+        after.occasions_ago,
+        purchases.ordered_quantity as quantity_then,
+        purchases.is_promotion as was_promotion,
+        false as is_agreed,
+        null as agreed_quantity
+    from purchases
+    cross join lateral unnest(purchases.days_after) with ordinality as after (ordered_on, occasions_ago)
+    where after.ordered_on <= purchases.ordered_on + {{ var('min_occasions_window_days') }}
+    union all
     select
-        targets.instance,
-        targets.outlet_id,
-        targets.ordered_on,
+        turns.instance,
+        turns.outlet_id,
+        turns.ordered_on,
         positions.sku_id,
-        max(positions.min_quantity) as min_quantity
-    from targets
+        false as is_taken,
+        null as ordered_quantity,
+        null as price,
+        null as is_promotion,
+        null as is_cancelled_by_us,
+        null as previous_on,
+        null as previous_quantity,
+        null as previous_price,
+        null as previous_is_promotion,
+        null as last_days,
+        null as occasions_ago,
+        null as quantity_then,
+        null as was_promotion,
+        true as is_agreed,
+        positions.min_quantity as agreed_quantity
+    from turns
     inner join {{ ref('int_agreed_position') }} as positions
         on
-            targets.instance = positions.instance
-            and targets.outlet_id = positions.outlet_id
-            and targets.ordered_on between positions.valid_from and positions.valid_to
-    group by targets.instance, targets.outlet_id, targets.ordered_on, positions.sku_id
+            turns.instance = positions.instance
+            and turns.outlet_id = positions.outlet_id
+            and turns.ordered_on between positions.valid_from and positions.valid_to
 ),
 
--- Every position that was taken, or that somebody could miss.
-positions as (
+grouped as (
     select
         instance,
         outlet_id,
         ordered_on,
-        sku_id
-    from habits
-    where times_taken > 0
-    union
-    select
-        instance,
-        outlet_id,
-        ordered_on,
-        sku_id
-    from agreed
-    union
-    select
-        taken.instance,
-        taken.outlet_id,
-        taken.ordered_on,
-        taken.sku_id
-    from taken
-    inner join targets
-        on
-            taken.instance = targets.instance
-            and taken.outlet_id = targets.outlet_id
-            and taken.ordered_on = targets.ordered_on
+        sku_id,
+        bool_or(is_taken) as is_taken,
+        max(ordered_quantity) as ordered_quantity,
+        max(price) as price,
+        coalesce(bool_or(is_promotion), false) as is_promotion,
+        coalesce(bool_or(is_cancelled_by_us), false) as is_cancelled_by_us,
+        max(previous_on) as previous_on,
+        max(previous_quantity) as previous_quantity,
+        max(previous_price) as previous_price,
+        coalesce(bool_or(previous_is_promotion), false) as previous_is_promotion,
+        max(last_days) as last_days,
+        min(occasions_ago) as last_occasions_ago,
+        count(*) filter (where not was_promotion) as times_taken,
+        array_agg(quantity_then order by quantity_then) filter (where not was_promotion) as quantities,
+        bool_or(is_agreed) as is_agreed,
+        max(agreed_quantity) as agreed_quantity
+    from voices
+    group by instance, outlet_id, ordered_on, sku_id
 ),
 
-expected as (
+-- What is absent looks back at the last purchase.
+counted as (
     select
-        positions.instance,
-        positions.outlet_id,
-        positions.ordered_on,
-        positions.sku_id,
-        targets.turn_no,
-        targets.gap_days,
-        targets.gaps_before,
-        depths.occasions_before,
-        agreed.sku_id is not null as is_agreed,
-        agreed.min_quantity as agreed_quantity,
-        habits.times_taken,
-        habits.usual_quantity,
-        habits.last_turn_no,
-        coalesce(
-            depths.occasions_before >= {{ var('habit_min_occasions') }}
-            and habits.times_taken >= {{ var('habit_share') }} * depths.occasions_before,
-            false
-        ) as is_habitual
-    from positions
-    inner join targets
-        on
-            positions.instance = targets.instance
-            and positions.outlet_id = targets.outlet_id
-            and positions.ordered_on = targets.ordered_on
-    inner join depths
-        on
-            positions.instance = depths.instance
-            and positions.outlet_id = depths.outlet_id
-            and positions.ordered_on = depths.ordered_on
-    left join agreed
-        on
-            positions.instance = agreed.instance
-            and positions.outlet_id = agreed.outlet_id
-            and positions.ordered_on = agreed.ordered_on
-            and positions.sku_id = agreed.sku_id
-    left join habits
-        on
-            positions.instance = habits.instance
-            and positions.outlet_id = habits.outlet_id
-            and positions.ordered_on = habits.ordered_on
-            and positions.sku_id = habits.sku_id
+        *,
+        count(*) filter (where is_taken) over (partition by instance, outlet_id, sku_id order by ordered_on) as purchase_no
+    from grouped
 ),
 
-present as (
+carried as (
     select
-        expected.*,
-        true as is_taken,
-        purchases.ordered_quantity,
-        purchases.price,
-        purchases.is_promotion,
-        purchases.is_cancelled_by_us,
-        purchases.previous_on,
-        purchases.previous_quantity,
-        purchases.previous_price,
-        purchases.previous_is_promotion,
-        cast(null as boolean) as previous_is_cancelled_by_us,
-        cast(null as date []) as last_days
-    from expected
-    inner join purchases
-        on
-            expected.instance = purchases.instance
-            and expected.outlet_id = purchases.outlet_id
-            and expected.ordered_on = purchases.ordered_on
-            and expected.sku_id = purchases.sku_id
+        *,
+        first_value(ordered_on) over own_purchase as last_on,
+        first_value(ordered_quantity) over own_purchase as last_quantity,
+        first_value(price) over own_purchase as last_price,
+        first_value(is_promotion) over own_purchase as last_is_promotion,
+        first_value(is_cancelled_by_us) over own_purchase as last_is_cancelled_by_us,
+        first_value(last_days) over own_purchase as days_of_purchases
+    from counted
+    window own_purchase as (partition by instance, outlet_id, sku_id, purchase_no order by ordered_on)
 ),
 
-absent as (
+looked_back as (
     select
-        expected.*,
-        false as is_taken,
-        cast(null as numeric) as ordered_quantity,
-        cast(null as numeric) as price,
-        false as is_promotion,
-        false as is_cancelled_by_us,
-        purchases.ordered_on as previous_on,
-        purchases.ordered_quantity as previous_quantity,
-        purchases.price as previous_price,
-        purchases.is_promotion as previous_is_promotion,
-        purchases.is_cancelled_by_us as previous_is_cancelled_by_us,
-        purchases.last_days
-    from expected
-    left join present
-        on
-            expected.instance = present.instance
-            and expected.outlet_id = present.outlet_id
-            and expected.ordered_on = present.ordered_on
-            and expected.sku_id = present.sku_id
-    left join purchases
-        on
-            expected.instance = purchases.instance
-            and expected.outlet_id = purchases.outlet_id
-            and expected.sku_id = purchases.sku_id
-            and purchases.ordered_on < expected.ordered_on
-            and purchases.ordered_on >= expected.ordered_on - {{ var('order_gap_lookback_days') }}
-            and coalesce(purchases.next_on, date 'infinity') > expected.ordered_on
-    where present.sku_id is null and (expected.is_agreed or expected.is_habitual)
+        *,
+        case when is_taken then previous_on when purchase_no > 0 then last_on end as before_on
+    from carried
 ),
 
 judged as (
-    select * from present
-    union all
-    select * from absent
+    select
+        looked_back.*,
+        turns.turn_no,
+        turns.gap_days,
+        turns.median_gap_days,
+        turns.occasions_before,
+        coalesce(looked_back.before_on >= looked_back.ordered_on - {{ var('order_gap_lookback_days') }}, false) as has_before,
+        turns.occasions_before >= {{ var('habit_min_occasions') }}
+        and looked_back.times_taken >= {{ var('habit_share') }} * turns.occasions_before as is_habitual
+    from looked_back
+    inner join {{ ref('int_order_turn') }} as turns
+        on
+            looked_back.instance = turns.instance
+            and looked_back.outlet_id = turns.outlet_id
+            and looked_back.ordered_on = turns.ordered_on
+    {% if is_incremental() %}
+    inner join {{ ref('int_order_day_changed') }} as changed
+        on
+            turns.instance = changed.instance
+            and turns.outlet_id = changed.outlet_id
+            and turns.ordered_on >= changed.changed_from
+    {% endif %}
+    where turns.ordered_on > {{ as_of() }} - {{ var('order_gap_history_days') }}
 )
 
 select
@@ -286,11 +245,7 @@ select
     sku_id,
     turn_no,
     gap_days,
-    -- Half of the gaps before are not longer than this.
-    (
-        select (percentile_disc(0.5) within group (order by gap) + percentile_disc(0.5) within group (order by gap desc)) / 2.0
-        from unnest(gaps_before) as gap
-    ) as median_gap_days,
+    median_gap_days,
     occasions_before,
     is_taken,
     is_agreed,
@@ -300,25 +255,28 @@ select
     ordered_quantity,
     price,
     agreed_quantity,
-    coalesce(times_taken, 0) as times_taken,
-    usual_quantity,
+    times_taken,
+    (quantities[(cardinality(quantities) + 1) / 2] + quantities[(cardinality(quantities) + 2) / 2]) / 2.0 as usual_quantity,
     case
-        when not is_taken then coalesce(turn_no - last_turn_no, least(turn_no, {{ var('habit_occasions') }} + 1))
+        when not is_taken then coalesce(last_occasions_ago, least(turn_no, {{ var('habit_occasions') }} + 1))
     end as absent_in_a_row,
-    case when previous_on >= ordered_on - {{ var('order_gap_lookback_days') }} then previous_on end as previous_on,
-    case when previous_on >= ordered_on - {{ var('order_gap_lookback_days') }} then previous_quantity end as previous_quantity,
-    case when previous_on >= ordered_on - {{ var('order_gap_lookback_days') }} then previous_price end as previous_price,
-    coalesce(previous_is_promotion and previous_on >= ordered_on - {{ var('order_gap_lookback_days') }}, false)
-        as previous_is_promotion,
-    coalesce(previous_is_cancelled_by_us, false) as previous_is_cancelled_by_us,
+    case when has_before then before_on end as previous_on,
+    case when has_before then case when is_taken then previous_quantity else last_quantity end end as previous_quantity,
+    case when has_before then case when is_taken then previous_price else last_price end end as previous_price,
+    has_before and case when is_taken then previous_is_promotion else last_is_promotion end as previous_is_promotion,
+    has_before and not is_taken and last_is_cancelled_by_us as previous_is_cancelled_by_us,
     -- The position's own late gap: nine of ten were not longer.
-    (
-        select percentile_disc({{ var('position_late_percentile') }}) within group (order by gaps.gap_days)
-        from (
-            select days.day - lag(days.day) over (order by days.day) as gap_days
-            from unnest(last_days) as days (day)
-            where days.day >= judged.ordered_on - {{ var('order_gap_lookback_days') }}
-        ) as gaps
-        where gaps.gap_days is not null
-    ) as position_late_gap_days
+    case
+        when not is_taken and has_before
+            then (
+                select percentile_disc({{ var('position_late_percentile') }}) within group (order by gaps.gap_days)
+                from (
+                    select days.day - lag(days.day) over (order by days.day) as gap_days
+                    from unnest(judged.days_of_purchases) as days (day)
+                    where days.day >= judged.ordered_on - {{ var('order_gap_lookback_days') }}
+                ) as gaps
+                where gaps.gap_days is not null
+            )
+    end as position_late_gap_days
 from judged
+where is_taken or is_agreed or is_habitual

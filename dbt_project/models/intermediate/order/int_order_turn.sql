@@ -1,4 +1,12 @@
--- Occasions of each outlet in their order, with the habit of the time before each: the median gap and how deep history was.
+{{
+    config(
+        materialized='table',
+        indexes=[{'columns': ['instance', 'outlet_id', 'ordered_on'], 'unique': true}],
+        post_hook='{{ analyze_this() }}'
+    )
+}}
+
+-- Occasions of each outlet in their order, with the habit of the time before each: the median gap, how deep history was.
 with occasions as (
     select
         *,
@@ -15,12 +23,10 @@ numbered as (
         branch_id,
         manager_id,
         gap_days,
-        amount_with_vat,
         row_number() over own_days as turn_no,
-        array_agg(gap_days) over (
-            partition by instance, outlet_id order by ordered_on
-            rows between {{ var('rhythm_occasions') }} preceding and 1 preceding
-        ) as gaps_before
+        array_agg(gap_days) over (own_days rows between {{ var('rhythm_occasions') }} preceding and 1 preceding) as gaps_before,
+        array_agg(ordered_on) over (own_days rows between {{ var('habit_occasions') }} preceding and 1 preceding) as days_before,
+        array_agg(ordered_on) over (own_days rows between 1 following and {{ var('habit_occasions') }} following) as days_after
     from occasions
     window own_days as (partition by instance, outlet_id order by ordered_on)
 )
@@ -34,6 +40,14 @@ select
     manager_id,
     turn_no,
     gap_days,
-    amount_with_vat,
-    gaps_before
+    days_after,
+    (
+        select count(*)
+        from unnest(days_before) as day
+        where day >= ordered_on - {{ var('min_occasions_window_days') }}
+    ) as occasions_before,
+    (
+        select (percentile_disc(0.5) within group (order by gap) + percentile_disc(0.5) within group (order by gap desc)) / 2.0
+        from unnest(gaps_before) as gap
+    ) as median_gap_days
 from numbered

@@ -1,3 +1,5 @@
+{{ config(materialized='table', indexes=[{'columns': ['instance', 'outlet_id']}], post_hook='{{ analyze_this() }}') }}
+
 -- Which positions were agreed with which outlet and when: the outlet's own list, else its client's.
 with outlets as (
     select * from {{ ref('int_outlet') }}

@@ -1,3 +1,5 @@
+{{ config(materialized='table', indexes=[{'columns': ['instance', 'outlet_id']}], post_hook='{{ analyze_this() }}') }}
+
 -- Days on which an outlet orders nothing and nobody should ask: agreed pauses, and months outside its season. A season
 -- said of the outlet goes before one of its client, its format, its channel.
 with outlets as (

@@ -1,3 +1,5 @@
+{{ config(materialized='table', indexes=[{'columns': ['instance', 'sku_id']}], post_hook='{{ analyze_this() }}') }}
+
 -- Promotions by position and, when meant for one client only, by client.
 with promotions as (
     select * from {{ ref('stg_reference__promotion') }}

@@ -1,3 +1,5 @@
+{{ config(materialized='table', indexes=[{'columns': ['instance', 'outlet_id']}], post_hook='{{ analyze_this() }}') }}
+
 -- Which outlets are on whose route, and when.
 select
     outlets.instance,

@@ -1,3 +1,5 @@
+{{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
+
 -- Positions that stand in for each other, as the must-lists say.
 with must_list as (
     select * from {{ ref('stg_reference__must_list') }}

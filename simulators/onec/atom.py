@@ -1,6 +1,6 @@
 """Atom, the default format of 1C's OData."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from decimal import Decimal
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -63,16 +63,29 @@ def _properties(record: dict[str, Any], set_name: str, fields: Sequence[Field]) 
     return "".join(parts)
 
 
-def entry(root: str, entity_set: EntitySet, row: Row, record: dict[str, Any], *, outer: bool = False) -> str:
-    """One `<entry>`; `record` holds the selected properties."""
+def _links(entity_set: EntitySet, path: str, record: dict[str, Any], published: Container[str]) -> str:
+    """One link for every filled reference to a set that is published."""
+    return "".join(
+        f'<link rel="{_RELATED}{f.navigation}" href={quoteattr(path + "/" + f.navigation)}'
+        f' type="application/atom+xml;type=entry;charset=utf-8" title="{f.navigation}"/>'
+        for f in entity_set.schema.fields
+        if f.navigation and f.target in published and record.get(f.name) not in {None, EMPTY_GUID}
+    )
+
+
+def entry(
+    root: str,
+    entity_set: EntitySet,
+    row: Row,
+    record: dict[str, Any],
+    published: Container[str],
+    *,
+    outer: bool = False,
+) -> str:
+    """One `<entry>`; `record` holds the selected properties, `published` names all sets that are."""
     name = entity_set.name
     path = entity_set.address(row)
-    links = "".join(
-        f'<link rel="{_RELATED}{f.navigation}" href={quoteattr(path + "/" + f.navigation)}'
-        f' type="application/atom+xml;type=entry" title="{f.navigation}"/>'
-        for f in entity_set.schema.fields
-        if f.navigation and record.get(f.name) not in {None, EMPTY_GUID}
-    )
+    links = _links(entity_set, path, record, published)
     spaces = f" {NAMESPACES} xml:base={quoteattr(root + '/')}" if outer else ""
     return (
         f"<entry{spaces}><id>{escape(root)}/{path}</id>"
@@ -107,8 +120,8 @@ def service(root: str, names: Sequence[str]) -> str:
 # what SelectChanges sends
 
 
-def changed_entry(root: str, entity_set: EntitySet, key: str, row: Row | None) -> str:
-    """One changed object, untyped and without links; rows of a tabular section do not name their owner.
+def changed_entry(root: str, entity_set: EntitySet, key: str, row: Row | None, published: Container[str]) -> str:
+    """One changed object, its values untyped; rows of a tabular section do not name their owner.
 
     A record set without a row any more comes with the key of its recorder and no records.
     """
@@ -131,7 +144,7 @@ def changed_entry(root: str, entity_set: EntitySet, key: str, row: Row | None) -
     return (
         f"<entry><id>{escape(root)}/{path}</id>"
         f'<category term="StandardODATA.{name}" scheme="{_SCHEME}"/><title type="text"/>'
-        f"<updated>{_UPDATED}</updated><author/><summary/>"
+        f"<updated>{_UPDATED}</updated><author/><summary/>{_links(entity_set, path, record, published)}"
         f'<link rel="edit" href={quoteattr(path)} title="edit-link"/><content type="application/xml">'
         f"<m:properties {_PROPERTY_NAMESPACES}>{''.join(parts)}</m:properties></content></entry>"
     )

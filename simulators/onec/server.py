@@ -26,6 +26,7 @@ from simulators.onec.connections import abort
 from simulators.onec.errors import ODataFailure
 from simulators.onec.faults import Fault, FaultPlan
 from simulators.onec.filters import compile_filter
+from simulators.onec.oddities import ODDITIES, plant
 from simulators.onec.schema import EMPTY_GUID, Field, SetSchema
 
 PUBLICATION = "/trade/odata/standard.odata"
@@ -350,7 +351,7 @@ class OnecServer:
             if row is None and not is_register:
                 entries.append(atom.deleted_entry(root, entity_set, key))
             else:
-                entries.append(atom.changed_entry(root, entity_set, key, row))
+                entries.append(atom.changed_entry(root, entity_set, key, row, self.base.sets))
             size += len(entries[-1])
         if size > self.quirks.page_limit_bytes:
             return errors.device_full()
@@ -486,7 +487,9 @@ class OnecServer:
                 orjson.dumps(self._record(root, entity_set, row, query, selection, expand)).decode() for row in rows
             )
         return (
-            atom.entry(root, entity_set, row, self._record(root, entity_set, row, query, selection, expand))
+            atom.entry(
+                root, entity_set, row, self._record(root, entity_set, row, query, selection, expand), self.base.sets
+            )
             for row in rows
         )
 
@@ -506,7 +509,9 @@ class OnecServer:
         selection = _parse_select(entity_set, query.options.get("$select"))
         record = self._record(root, entity_set, row, query, selection, ())
         if not query.as_json:
-            text = '<?xml version="1.0" encoding="UTF-8"?>\n' + atom.entry(root, entity_set, row, record, outer=True)
+            text = '<?xml version="1.0" encoding="UTF-8"?>\n' + atom.entry(
+                root, entity_set, row, record, self.base.sets, outer=True
+            )
             return Response(text.encode(), media_type=_ATOM)
         if query.metadata != "none":
             record = {"odata.metadata": f"{root}/$metadata#{entity_set.name}/@Element", **record}
@@ -630,6 +635,20 @@ class OnecServer:
             return JSONResponse(vars(self.quirks))
         if action == "requests":
             return JSONResponse(dict(self.requests))
+        if action == "load":
+            return JSONResponse({"most_working": self.most_working, "sessions": len(self._sessions)})
+        if action == "edit" and body is not None:
+            try:
+                self.base.edit(body["set"], body["key"], body["changes"])
+            except KeyError as error:
+                return JSONResponse({"error": f"no such record: {error}"}, 400)
+            return JSONResponse({"written": body["key"]})
+        if action == "oddities" and body is not None:
+            try:
+                planted = {kind: plant(self.base, body["set"], kind) for kind in body.get("kinds", ODDITIES)}
+            except (KeyError, ValueError) as error:
+                return JSONResponse({"error": str(error)}, 400)
+            return JSONResponse(planted)
         if action == "day" and body is not None and self._on_day is not None:
             return JSONResponse(self._on_day(body["as_of"]))
         return JSONResponse({"error": f"no such control: {action}"}, 404)

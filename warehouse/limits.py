@@ -57,9 +57,12 @@ class _Lot:
         return None
 
     def plan(self) -> int:
-        """How many to fetch: twice as many until some go to waste, from then on as many as were used and one more."""
+        """How many to fetch: twice as many until some go to waste; then half of what was used, and one more each time.
+
+        What goes to waste is lost for everybody until its span is over.
+        """
         if self.wasted:
-            self.wish, self.careful = self.used, True
+            self.wish, self.careful = max(1, self.used // 2), True
         else:
             self.wish = min(MOST_PERMITS, self.wish + 1 if self.careful else self.wish * 2)
         self.used, self.wasted = 1, False

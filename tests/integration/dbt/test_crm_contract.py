@@ -1,17 +1,22 @@
 """The contract above the CRMs: one picture of any number of portals of any kind, or of none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from extractors.core.run import ensure_tables
+from extractors.core.run import ensure_tables, entity_names, extract
+from tests.support import amocrm, bitrix24, hubspot
 from warehouse.db import Connection, connect
 from warehouse.dbt_runner import build
+from warehouse.settings import get_settings
+from warehouse.sources import SourceConfig
 
+KINDS = ("amocrm", "bitrix24", "hubspot")
 LANDED_AT = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 VIEWS = (
     "user", "pipeline", "stage", "loss_reason", "custom_field", "custom_field_option", "custom_value", "product",
@@ -21,12 +26,20 @@ VIEWS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def warehouse(database: str) -> Iterator[Connection]:
+@pytest.fixture(scope="module")
+def staged(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Landing tables without a row, and the staging views over them."""
-    with connect(database, autocommit=True) as conn:
+    with pytest.MonkeyPatch.context() as patch, connect(module_database, autocommit=True) as conn:
+        patch.setenv("POLKA_VAR_DIR", str(tmp_path_factory.mktemp("var")))
+        get_settings.cache_clear()
         ensure_tables(conn)
-        build(date(2026, 11, 20), select="path:models/staging/crm", triggered_by="test", database_url=database)
+        build(date(2026, 11, 20), select="path:models/staging/crm", triggered_by="test", database_url=module_database)
+        yield module_database
+
+
+@pytest.fixture
+def warehouse(staged: str) -> Iterator[Connection]:
+    with connect(staged, autocommit=True) as conn:
         yield conn
 
 
@@ -154,3 +167,68 @@ def test_portals_are_united_cleaned_and_followed_through_merges(warehouse: Conne
     warehouse.execute("update raw.hubspot_task set deleted_at = now()")
     assert rows(warehouse, "task", "1, 2, 3") == []
     assert rows(warehouse, "task_link", "1, 2, 3") == []
+
+
+def test_three_portals_over_one_world_tell_the_same(warehouse: Connection, staged: str, tmp_path: Path) -> None:
+    """The same company in three CRMs: what the contract says about it does not depend on which one it is."""
+    with (
+        bitrix24.running_crm(tmp_path / "b24", of_the_world=True) as portal,
+        amocrm.running_account(tmp_path / "amo", amocrm.picture()) as account,
+        hubspot.running_account(None, hubspot.picture()) as other,
+    ):
+        for kind, connection in (
+            ("bitrix24", portal.connection()),
+            ("amocrm", account.connection()),
+            ("hubspot", other.connection()),
+        ):
+            source = SourceConfig(id=f"world_{kind}", kind=kind, connection=kind)  # type: ignore[arg-type]
+            for entity in entity_names(source):
+                extract(source, entity, connection, database_url=staged)
+    shown = hubspot.picture()
+    assert shown == amocrm.picture() == bitrix24.picture()
+
+    def told(view: str, columns: str) -> dict[str, list[tuple[Any, ...]]]:
+        found: dict[str, list[tuple[Any, ...]]] = {}
+        query = f"select crm, {columns} from staging.stg_crm__{view} where instance like 'world_%'"
+        for crm, *values in warehouse.execute(query.encode()).fetchall():
+            found.setdefault(crm, []).append(tuple(values))
+        return {crm: sorted(values, key=repr) for crm, values in sorted(found.items())}
+
+    def everywhere(values: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
+        expected = sorted(values, key=repr)
+        return dict.fromkeys(("amocrm", "bitrix24", "hubspot"), expected)
+
+    alive = [c for c in shown.companies if c.merged_into is None and c.deleted_at is None]
+    inns = {c.id: "".join(filter(str.isdigit, c.custom.get("inn", ""))) or None for c in alive}
+    assert told("company", "name, inn, onec_code, outlet_format") == everywhere(
+        (c.name, inns[c.id], c.custom.get("onec_code"), c.custom.get("outlet_format")) for c in alive
+    )
+    people = [c for c in shown.contacts if c.merged_into is None and c.deleted_at is None]
+    assert told("contact", "birthday, consent is true") == everywhere(
+        (c.custom.get("birthday"), bool(c.custom.get("consent"))) for c in people
+    )
+    deals = [d for d in shown.deals if d.deleted_at is None]
+    outcome = {d.id: shown.pipeline(d.pipeline_id).stage(d.stage) for d in deals}
+    assert told("deal", "name, semantics, company_id is not null") == everywhere(
+        (d.title, outcome[d.id].outcome, d.company_id is not None) for d in deals
+    )
+    stages = """
+        stage.name from staging.stg_crm__deal as deal
+        inner join staging.stg_crm__stage as stage using (crm, instance, stage_id) where deal.instance like 'world_%'
+    """
+    named = warehouse.execute(f"select deal.crm, {stages}".encode()).fetchall()
+    assert sorted(named) == sorted(
+        (crm, outcome[d.id].name) for d in deals for crm in ("amocrm", "bitrix24", "hubspot")
+    )
+    assert told("task", "is_completed") == everywhere((task.is_done,) for task in shown.tasks)
+    # Every own field that is filled has its name from the dictionary.
+    nameless = warehouse.execute(
+        "select crm, code from staging.stg_crm__custom_value where instance like 'world_%' and name is null"
+    )
+    assert nameless.fetchall() == []
+    formats = told("custom_value", "shown_value, entity_kind, name")
+    wanted = sorted(
+        (c.custom["outlet_format"], "company", "Формат точки") for c in alive if "outlet_format" in c.custom
+    )
+    for crm, values in formats.items():
+        assert [v for v in values if v[1:] == ("company", "Формат точки")] == wanted, crm

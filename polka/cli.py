@@ -2,7 +2,7 @@
 
 import typer
 
-from polka.commands import backfill, bench, check_world, doctor, mapping, preview, reland, replay, run, stack
+from polka.commands import backfill, bench, check_world, doctor, mapping, preview, reference, reland, replay, run, stack
 
 app = typer.Typer(
     help="Polka: the warehouse for distributors.",
@@ -21,6 +21,7 @@ app.command("watch-database", hidden=True)(stack.watch_database)
 app.command()(run.run)
 app.command()(doctor.doctor)
 app.add_typer(mapping.app, name="mapping")
+app.add_typer(reference.app, name="reference")
 app.command()(preview.preview)
 app.command()(backfill.backfill)
 app.command()(replay.replay)

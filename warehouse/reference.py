@@ -67,8 +67,12 @@ class Problem:
     en: str
 
     def text(self, language: Language) -> str:
-        place = f"{self.table}, {'строка' if language == 'ru' else 'row'} {self.row}"
-        place += f", «{self.column}»" if self.column else ""
+        known = tables().get(self.table)
+        table = getattr(known.title, language) if known else self.table
+        spec = known.all_columns.get(self.column) if known and self.column else None
+        column = getattr(spec, language) if spec else self.column
+        place = f"{table}, {'строка' if language == 'ru' else 'row'} {self.row}"
+        place += f", «{column}»" if column else ""
         return f"{place}: {self.ru if language == 'ru' else self.en}"
 
 

@@ -1,11 +1,21 @@
 """What the DAG files share: DAG files must not import one another, an installed package may be imported."""
 
+from datetime import timedelta
+
 from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule
 
 from warehouse.settings import Settings
 
 ONLY_WHAT_CAN_HEAL = ExceptionRetryPolicy(
-    rules=[RetryRule(exception="clients.errors.Fatal", action=RetryAction.FAIL, reason="a person must act")]
+    rules=[
+        RetryRule(exception="clients.errors.Fatal", action=RetryAction.FAIL, reason="a person must act"),
+        RetryRule(
+            exception="clients.errors.NotNow",
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(minutes=10),
+            reason="the base must not be touched now",
+        ),
+    ]
 )
 
 

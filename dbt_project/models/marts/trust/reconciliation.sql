@@ -27,11 +27,23 @@ source_instances as (
 ),
 
 landed as (
-    select instance, shipment_id as document_id, loaded_at from {{ ref('stg_onec__shipment') }}
+    select
+        instance,
+        shipment_id as document_id,
+        loaded_at
+    from {{ ref('stg_onec__shipment') }}
     union all
-    select instance, return_id as document_id, loaded_at from {{ ref('stg_onec__return') }}
+    select
+        instance,
+        return_id as document_id,
+        loaded_at
+    from {{ ref('stg_onec__return') }}
     union all
-    select instance, correction_id as document_id, loaded_at from {{ ref('stg_onec__shipment_correction') }}
+    select
+        instance,
+        correction_id as document_id,
+        loaded_at
+    from {{ ref('stg_onec__shipment_correction') }}
 ),
 
 ours as (
@@ -45,7 +57,11 @@ ours as (
 
 -- Documents that have changed in 1C since they landed: the next read brings them, they say nothing about a discrepancy.
 changed as (
-    select instance, accounted_on, subject_id as document_id from totals
+    select
+        instance,
+        accounted_on,
+        subject_id as document_id
+    from totals
     where subject_type = 'changed'
 ),
 
@@ -165,7 +181,7 @@ judged as (
         taken.is_by_document,
         coalesce(explained.other_amount, 0) as other_amount,
         coalesce(explained.documents_changed, 0) as documents_changed,
-        coalesce(explained.differing_documents, array[]::text []) as differing_documents,
+        coalesce(explained.differing_documents, cast('{}' as text[])) as differing_documents,
         sums.onec_amount - coalesce(explained.other_amount, 0) - coalesce(explained.changed_amount, 0)
         - sums.warehouse_amount as difference
     from sums

@@ -16,7 +16,7 @@ app = typer.Typer(help="Reference tables: standards, plans, calendars that peopl
 console = Console()
 _SHOWN = 50
 
-File = Annotated[Path, typer.Argument(help="Workbook (.xlsx), folder of CSV files, or a CSV file", exists=True)]
+File = Annotated[Path, typer.Argument(help="Workbook (.xlsx), folder of CSV files, or a CSV file")]
 Language = Annotated[Literal["ru", "en"], typer.Option(help="Language of the messages")]
 
 
@@ -56,6 +56,8 @@ def template(
 
 
 def _checked(file: Path, language: Literal["ru", "en"]) -> Content:
+    if not file.exists():
+        raise typer.BadParameter(f"there is no {file.name}", param_hint="FILE")
     content = read(file)
     for problem in content.problems[:_SHOWN]:
         console.print(problem.text(language), style="red", markup=False)

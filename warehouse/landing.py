@@ -7,11 +7,10 @@ moves to raw_history. The caller holds the advisory lock of (instance, entity), 
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Thread
 
 import msgspec
 import zstandard
@@ -274,6 +273,8 @@ class Landing:
         self._history = sql.Identifier("raw_history", table.name)
         self._parent_copy = ("load_id", "loaded_at", "instance", *layout.header, "source_version", "row_hash")
         self._parent_copy += ("source_modified_at",) if layout.modified else ("original_hash",)
+        # One thread for all pages: each new one would get memory of its own.
+        self._writer = ThreadPoolExecutor(1, "landing")
         self._writing: Future[Counts] | None = None
         self._child_copy = tuple(("load_id", "instance", *names) for names in layout.lines)
 
@@ -293,16 +294,7 @@ class Landing:
         """
         if self._writing is not None:
             raise RuntimeError("the page before was not finished")
-        self._writing = Future()
-        Thread(target=self._write_into, args=(self._writing, page, load_id, loaded_at, archive), name="landing").start()
-
-    def _write_into(
-        self, written: "Future[Counts]", page: Page, load_id: int, loaded_at: datetime, archive: bool
-    ) -> None:
-        try:
-            written.set_result(self._write(page, load_id, loaded_at, archive))
-        except BaseException as error:
-            written.set_exception(error)
+        self._writing = self._writer.submit(self._write, page, load_id, loaded_at, archive)
 
     def finish(self) -> Counts:
         """Wait until the page that was begun is committed; nothing to do when there is none. Raises what went wrong."""

@@ -88,10 +88,6 @@ class Pager:
                 self._turn.notify_all()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def is_ready(self) -> bool:
-        """Whether the next page has already come."""
-        return bool(self._pending) and self._pending[0].is_done()
-
     def settle(self, records: int) -> None:
         """Tell how many records the page held that was yielded last."""
         self._settled = records
@@ -181,9 +177,6 @@ class _Slot:
         if self.future is None:
             raise RuntimeError("the page was never asked for")
         return self.future
-
-    def is_done(self) -> bool:
-        return self.future is not None and self.future.done()
 
     def cancel(self) -> None:
         if self.future is not None:

@@ -21,12 +21,13 @@ from starlette.routing import Route
 
 from simulators.amocrm.access import Access, Integration, Refused
 from simulators.amocrm.api import Api, Problem
-from simulators.amocrm.faults import Fault, FaultPlan
+from simulators.amocrm.faults import Fault
 from simulators.amocrm.limits import Gate, Limits
 from simulators.amocrm.loading import load_picture
 from simulators.amocrm.store import Portal
 from simulators.bitrix24.php import lists, nest
 from simulators.cut import CutConnection, CuttingApp
+from simulators.faults import FaultPlan
 from simulators.world.crm import CrmPicture
 
 _NGINX = (
@@ -48,7 +49,7 @@ class AmocrmApp(CuttingApp):
     portal: Portal
     access: Access
     gate: Gate
-    faults: FaultPlan
+    faults: FaultPlan[Fault]
     calls: Counter[str]
     show: Callable[[CrmPicture], None]
 
@@ -76,7 +77,7 @@ def build_app(
     portal = Portal(now, clock)
     access = Access(integration or Integration(), now, lifetime=token_lifetime)
     saved = _Saved(state_dir / _SAVED, portal, access)
-    desk = _Desk(portal, access, Gate(limits or Limits(), clock), FaultPlan(faults or []), saved, latency)
+    desk = _Desk(portal, access, Gate(limits or Limits(), clock), FaultPlan(faults or [], Fault), saved, latency)
     app = AmocrmApp(
         routes=[
             Route("/oauth2/access_token", desk.exchange, methods=["POST"]),
@@ -130,7 +131,7 @@ class _Desk:
     """Takes requests: limits, tokens, faults, then the API itself."""
 
     def __init__(
-        self, portal: Portal, access: Access, gate: Gate, faults: FaultPlan, saved: _Saved, latency: float
+        self, portal: Portal, access: Access, gate: Gate, faults: FaultPlan[Fault], saved: _Saved, latency: float
     ) -> None:
         self.gate = gate
         self.faults = faults

@@ -18,14 +18,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from simulators.bitrix24.crm import Crm, Method
-from simulators.bitrix24.faults import Fault, FaultPlan
+from simulators.bitrix24.faults import Fault
 from simulators.bitrix24.limits import LeakyBucket, Limits, OperatingTime
 from simulators.bitrix24.oauth import OAuthApplication
 from simulators.bitrix24.php import array, by_name, lists, nest, parse_query
 from simulators.bitrix24.portal import BitrixUser, Page, Portal, PortalError
+from simulators.cut import CutConnection, CuttingApp
+from simulators.faults import FaultPlan
 
 WEBHOOK_USER = "1"
 WEBHOOK_CODE = "polkademo1234567"
@@ -71,7 +72,7 @@ def build_app(
         tasks(portal)
     methods = {**portal.methods(), **(crm or Crm(time_zone, now)).methods()}
     desk = _Desk(portal, methods, webhook_code, limits or Limits(), faults or [], clock, oauth)
-    app = _PortalApp(
+    app = CuttingApp(
         routes=[
             Route("/rest/{user}/{code}/{method}", desk.call, methods=["GET", "POST"]),
             Route("/rest/{method}", desk.call, methods=["GET", "POST"]),
@@ -83,30 +84,6 @@ def build_app(
     )
     app.state.methods = methods  # name -> function; tests may put their own in
     return app
-
-
-class _PortalApp(Starlette):
-    """Lets a handler cut the connection as a dying server does."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope["portal.send"] = send
-        await super().__call__(scope, receive, send)
-
-
-class _CutConnection(Response):
-    """Answers nothing: the connection is reset."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = getattr(getattr(scope.get("portal.send"), "__self__", None), "transport", None)
-        if transport is not None:
-            transport.abort()
-            return
-        # Behind another application the transport is out of reach: promise a body and do not send it.
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"100000")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b'{"result":', "more_body": True})
-        raise ConnectionAbortedError("cut by the fault plan")
 
 
 class _Desk:
@@ -130,7 +107,7 @@ class _Desk:
         self._workers = asyncio.Semaphore(limits.workers) if limits.workers else None
         self._bucket = LeakyBucket(limits, clock)
         self._operating = OperatingTime(limits, clock)
-        self._faults = FaultPlan(faults)
+        self._faults = FaultPlan(faults, Fault)
         self._calls: Counter[str] = Counter()
 
     async def call(self, request: Request) -> Response:
@@ -297,7 +274,7 @@ class _Work:
 async def _cut(fault: Fault) -> Response:
     if fault.kind.startswith("timeout"):
         await asyncio.sleep(fault.seconds)
-    return _CutConnection()
+    return CutConnection()
 
 
 async def _parameters(request: Request) -> dict[str, Any]:

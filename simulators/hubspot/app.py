@@ -17,9 +17,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from simulators.hubspot.faults import Fault, FaultPlan
+from simulators.cut import CutConnection, CuttingApp
+from simulators.faults import FaultPlan
+from simulators.hubspot.faults import Fault
 from simulators.hubspot.limits import Limits, RollingWindow
 from simulators.hubspot.portal import HubspotError, Portal, Record, stamp
 from simulators.hubspot.search import search
@@ -63,7 +64,7 @@ def build_app(
     portal.replay_journal()
     desk = _Desk(portal, token, limits or Limits(), faults or [], clock, frozenset(scopes_missing), latency)
     every = ["GET", "POST", "PATCH", "PUT", "DELETE"]
-    app = _AccountApp(
+    app = CuttingApp(
         routes=[
             Route("/_control/tasks", desk.show_tasks, methods=["GET"]),
             Route("/_control/requests", desk.show_requests, methods=["GET"]),
@@ -74,29 +75,6 @@ def build_app(
     app.state.portal = portal
     app.state.requests = desk.requests
     return app
-
-
-class _AccountApp(Starlette):
-    """Lets a handler cut the connection as a dying server does."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope["hubspot.send"] = send
-        await super().__call__(scope, receive, send)
-
-
-class _CutConnection(Response):
-    """Answers nothing: the connection is reset."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = getattr(getattr(scope.get("hubspot.send"), "__self__", None), "transport", None)
-        if transport is not None:
-            transport.abort()
-            return
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"100000")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b'{"results":', "more_body": True})
-        raise ConnectionAbortedError("cut by the fault plan")
 
 
 class _Desk:
@@ -119,7 +97,7 @@ class _Desk:
         self._burst = RollingWindow(limits.requests, limits.seconds, clock)
         self._searches = RollingWindow(limits.searches_per_second, 1.0, clock)
         self._day = RollingWindow(limits.per_day, 86_400.0, clock)
-        self._faults = FaultPlan(faults)
+        self._faults = FaultPlan(faults, Fault)
         self._missing = missing
         self._latency = latency
 
@@ -456,7 +434,7 @@ async def _failing(fault: Fault) -> Response:
         return _error(HubspotError(423, "LOCKED", "The resource is locked"))
     if fault.kind.startswith("timeout"):
         await asyncio.sleep(fault.seconds)
-    return _CutConnection()
+    return CutConnection()
 
 
 def _archived(query: Mapping[str, str]) -> bool:

@@ -3,7 +3,7 @@
 Fields that begin with Полка_ come from the configuration extension.
 """
 
-from simulators.onec.schema import Configuration, SetSchema, catalog, document, register, table
+from simulators.onec.schema import Configuration, SetSchema, catalog, chart_of_accounts, document, register, table
 
 _CONTACTS = "Тип:e Представление Страна Регион Город АдресЭП НомерТелефона"
 _GOODS = "Номенклатура_Key>Catalog_Номенклатура Количество:n Цена:n Сумма:n СтавкаНДС:e СуммаНДС:n"
@@ -60,6 +60,7 @@ _SETS: tuple[SetSchema, ...] = (
         " Полка_ТипНоменклатуры Полка_Тара:b Полка_Вес:n",
     ),
     catalog("КлассификаторЕдиницИзмерения", "Code:fixed4 НаименованиеПолное"),
+    chart_of_accounts("Хозрасчетный", "Parent_Key>ChartOfAccounts_Хозрасчетный Вид:e"),
     catalog("СтатьиЗатрат", "Parent_Key>Catalog_СтатьиЗатрат IsFolder:b"),
     document(
         "СчетНаОплатуПокупателю",
@@ -113,6 +114,14 @@ _SETS: tuple[SetSchema, ...] = (
 )
 
 _REGISTERS = (
+    register(
+        "AccountingRegister_Хозрасчетный",
+        "accounting",
+        "AccountDr_Key>ChartOfAccounts_Хозрасчетный AccountCr_Key>ChartOfAccounts_Хозрасчетный"
+        " Организация_Key>Catalog_Организации ExtDimensionDr1? ExtDimensionDr2? ExtDimensionCr1? ExtDimensionCr2?",
+        "Сумма:n",
+        "Содержание",
+    ),
     register(
         "InformationRegister_ЦеныНоменклатуры",
         "information",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
@@ -93,9 +94,11 @@ class Register:
         known = self.schema.functions[function].split()
         arguments = {name: options[name] for name in known if name in options}
         arguments |= _parse_arguments(match["arguments"] or "", known)
-        rows = self._chosen(arguments.get("Condition", ""))
+        rows = [] if self.schema.kind == "accounting" else self._chosen(arguments.get("Condition", ""))
         if self.schema.kind == "information":
             return self._slice(function, rows, arguments)
+        if self.schema.kind == "accounting":
+            return self._account_balance(arguments)
         return self._totals(function, rows, arguments)
 
     def _chosen(self, condition: str) -> list[Row]:
@@ -127,6 +130,53 @@ class Register:
                 best[key] = period, row
         result = EntitySet(self.records.schema, self.records.varying, self.records.constants)
         result.replace_rows([row for _, row in best.values()])
+        return result
+
+    def _account_balance(self, arguments: Mapping[str, str]) -> EntitySet:
+        """Balances of accounts: every record stands on the debit of one account and on the credit of another."""
+        sides = self._sides(_moment(arguments.get("Period"), _ENDLESS))
+        rows = sides.rows
+        for name in ("AccountCondition", "Condition"):
+            if arguments.get(name, "").strip():
+                holds = _compiled(sides, arguments[name])
+                rows = [row for row in rows if holds(row)]
+        groups = account_fields(self.schema)
+        width = len(groups)
+        sums: dict[Fragments, Decimal] = {}
+        for row in rows:
+            key = row.values[:width]
+            sums[key] = sums.get(key, _NOTHING) + Decimal(row.values[width])
+        fields = tuple(result_fields(self.schema, "Balance"))
+        schema = SetSchema(f"{self.schema.name}_Balance", fields, sort=(groups[0].name,), keys=(groups[0].name,))
+        result = EntitySet(schema, [f.name for f in fields])
+        result.replace_rows(
+            [
+                Row(
+                    (*key, *(fragment("double", part) for part in (total, max(total, _NOTHING), max(-total, _NOTHING))))
+                )
+                for key, total in sums.items()
+                if total
+            ]
+        )
+        return result
+
+    def _sides(self, before: str) -> EntitySet:
+        """Each record twice, as account with its dimensions and signed amount."""
+        groups = account_fields(self.schema)
+        signed = Field("Amount", "double")
+        result = EntitySet(
+            SetSchema("sides", (*groups, signed), keys=(groups[0].name,)), [*(g.name for g in groups), signed.name]
+        )
+        amount = self.schema.resources[0].name
+        rows: list[Row] = []
+        for row in self.records.rows:
+            text = {name: self.records.text(row, name) for name in self.records.schema.by_name}
+            if text["Active"] != "true" or text["Period"] >= before:
+                continue
+            for side, sign in (("Dr", 1), ("Cr", -1)):
+                key = [text[_sided(group.name, side)] for group in groups]
+                rows.append(Row((*key, fragment("double", sign * Decimal(text[amount])))))
+        result.replace_rows(rows)
         return result
 
     def _totals(self, function: str, rows: Sequence[Row], arguments: Mapping[str, str]) -> EntitySet:
@@ -219,6 +269,23 @@ class Register:
         return result
 
 
+def _sided(name: str, side: str) -> str:
+    """`Account_Key` of the debit is `AccountDr_Key`, `ExtDimension1_Type` is `ExtDimensionDr1_Type`."""
+    for stem in ("Account", "ExtDimension"):
+        if name.startswith(stem):
+            return stem + side + name.removeprefix(stem)
+    return name
+
+
+def account_fields(schema: RegisterSchema) -> list[Field]:
+    """What balances of accounts are grouped by: the debit's account and dimensions without their side, the rest."""
+    result = []
+    for column in schema.dimensions:
+        if "Cr" not in column.name.partition("_")[0]:
+            result.append(replace(column, name=column.name.replace("AccountDr", "Account").replace("nDr", "n")))
+    return result
+
+
 def turnover_fields(schema: RegisterSchema) -> list[Field]:
     """Columns that 1C lists beside the dimensions of turnovers; without a periodicity they stay empty."""
     periods: list[Field] = [Field("Period", "date"), *(Field(f"{name}Period", "date") for name in _PERIODS)]
@@ -227,6 +294,9 @@ def turnover_fields(schema: RegisterSchema) -> list[Field]:
 
 def result_fields(schema: RegisterSchema, function: str) -> list[Field]:
     """Columns of a virtual table as `$metadata` lists them."""
+    if schema.kind == "accounting":
+        sums = [Field(f"{r.name}Balance{side}", "double") for r in schema.resources for side in ("", "Dr", "Cr")]
+        return [*account_fields(schema), *sums]
     suffixes = {
         "Balance": ("Balance",),
         "Turnovers": ("Turnover",) if schema.kind == "turnover" else ("Turnover", "Receipt", "Expense"),

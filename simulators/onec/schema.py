@@ -143,7 +143,7 @@ class RegisterSchema:
 
     @property
     def functions(self) -> dict[str, str]:
-        """Virtual tables by name, each with its parameters."""
+        """Virtual tables by name, each with its parameters (of an accounting register those that are simulated)."""
         if self.kind == "information":
             slices = ("SliceLast", "SliceFirst") if self.periodic else ()
             return dict.fromkeys(slices, "Condition Period")
@@ -151,11 +151,7 @@ class RegisterSchema:
         if self.kind == "turnover":
             return turnovers
         if self.kind == "accounting":
-            return {
-                "Balance": "AccountCondition Condition ExtraDimensions Period",
-                "Turnovers": "AccountCondition Condition EndPeriod ExtraDimensions StartPeriod",
-                "BalanceAndTurnovers": "AccountCondition Condition EndPeriod ExtraDimensions StartPeriod",
-            }
+            return {"Balance": "AccountCondition Condition ExtraDimensions Period"}
         both = {"BalanceAndTurnovers": "Condition Dimensions EndPeriod StartPeriod"}
         return {"Balance": "Condition Dimensions Period"} | turnovers | both
 
@@ -222,6 +218,11 @@ def catalog(name: str, text: str, *tables: Table) -> SetSchema:
 def characteristic_types(name: str, text: str) -> SetSchema:
     """A chart of characteristic types: a catalog whose items have types of values."""
     return replace(catalog(name, text), name=f"ChartOfCharacteristicTypes_{name}")
+
+
+def chart_of_accounts(name: str, text: str) -> SetSchema:
+    """A chart of accounts: a catalog whose codes are the accounts' numbers."""
+    return replace(catalog(name, f"Code:fixed8 {text}"), name=f"ChartOfAccounts_{name}")
 
 
 def document(name: str, text: str, *tables: Table) -> SetSchema:

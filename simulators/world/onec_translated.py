@@ -669,6 +669,10 @@ class _Bp30(Teller):
             self.make(self.correction, self._corrections()),
             *(self.make(name, self._payments(kind)) for kind, name in self.payments.items()),
             self.make("Document_ПоступлениеТоваровУслуг", self._bought()),
+            self.make(
+                "ChartOfAccounts_Хозрасчетный",
+                [{"Ref_Key": self.account(code), "Code": code, "Description": name} for code, name in _ACCOUNTS],
+            ),
         ]
 
     def _corrections(self) -> Iterator[Record]:
@@ -769,9 +773,51 @@ class _Bp30(Teller):
                     "Валюта_Key": self.currency,
                 }
 
-        return [self.make_register("InformationRegister_ЦеныНоменклатуры", priced())]
+        return [
+            self.make_register("InformationRegister_ЦеныНоменклатуры", priced()),
+            self.make_register("AccountingRegister_Хозрасчетный", self._posted()),
+        ]
+
+    def _posted(self) -> Iterator[Record]:
+        """Settlements with clients: 62.01 holds debts, 62.02 money paid ahead, by counterparty and contract."""
+        money = {"bank": "51", "cash": "50.01", "card": "57.03"}
+        for move in self.ledger.settlement_moves:
+            if move.at > self.moment:
+                return
+            outlet = move.shipment.order.outlet
+            against = money[move.document.kind] if isinstance(move.document, Payment) else "90.01"
+            clients = "62.01" if move.kind == "debt" else "62.02"
+            debit = (move.kind == "debt") == (move.amount > 0)
+            dimensions: Record = {}
+            for number, (key, name) in enumerate(
+                ((outlet.key, "Catalog_Контрагенты"), (outlet.agreement_key, "Catalog_ДоговорыКонтрагентов")), start=1
+            ):
+                field_name = f"ExtDimension{'Dr' if debit else 'Cr'}{number}"
+                dimensions |= {field_name: key, f"{field_name}_Type": self.type_of(name)}
+            yield {
+                "Recorder": move.document.key,
+                "Recorder_Type": self.type_of(self.set_of(move.document)),
+                "Period": stamp(move.at),
+                "AccountDr_Key": self.account(clients if debit else against),
+                "AccountCr_Key": self.account(against if debit else clients),
+                "Организация_Key": self.world.organisations[outlet.client.branch],
+                "Сумма": kopecks(abs(move.amount)),
+                **dimensions,
+            }
+
+    def account(self, code: str) -> str:
+        """Guid of an account."""
+        return self.world.guid("account", code)
 
 
+_ACCOUNTS = (
+    ("50.01", "Касса организации"),
+    ("51", "Расчетные счета"),
+    ("57.03", "Продажи по платежным картам"),
+    ("62.01", "Расчеты с покупателями и заказчиками"),
+    ("62.02", "Расчеты по авансам полученным"),
+    ("90.01", "Выручка"),
+)
 _ORDER_STATES = ("Открыт", "В работе", "Завершен", "Отменен")
 _UNF_TYPES = {"Товар": "Запас", "МногооборотнаяТара": "Запас", "Услуга": "Услуга"}
 

@@ -130,3 +130,20 @@ def test_payments_add_up_in_every_configuration(unf: Base, bp30: Base, world: Wo
             for record in found:
                 parts = [line.get("СуммаПлатежа", line.get("Сумма")) for line in record["РасшифровкаПлатежа"]]
                 assert sum(kopecks(part) for part in parts) == kopecks(record["СуммаДокумента"])
+
+
+def test_balances_of_accounts_of_an_accounting_base(bp30: Base, world: World) -> None:
+    register = bp30.registers["AccountingRegister_Хозрасчетный"]
+    owner = {outlet.key: outlet.legal_entity.key for outlet in world.outlets}
+    net: dict[str, int] = defaultdict(int)
+    for code, side in (("62.01", "Dr"), ("62.02", "Cr")):
+        account = world.guid("account", code)
+        balance = register.call(f"Balance(AccountCondition='Account_Key eq guid'{account}'')", {})
+        for row in balance.rows:
+            record = balance.exact(row)
+            assert record["Account_Key"] == account
+            amount = kopecks(record[f"СуммаBalance{side}"])
+            assert amount > 0
+            net[owner[record["ExtDimension1"]]] += amount if side == "Dr" else -amount
+    truth = {key: debt for key, (debt, _) in world.ledger.debts(morning(DAY)).items() if debt}
+    assert {key: amount for key, amount in net.items() if amount} == truth

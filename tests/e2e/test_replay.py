@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from polka.commands.replay import DATABASE
 from tests.e2e.retail_clients import compare_clients
+from tests.support import replayed_sales
 from warehouse.db import connect
 from warehouse.embedded import EmbeddedServer
 from warehouse.settings import PROJECT_ROOT
@@ -55,6 +57,7 @@ def test_the_replay_accounts_for_every_line_to_the_cent_and_again(lines: pd.Data
             assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         url = server.ensure_database(DATABASE)
         compare(lines, url)
+        compare_distribution(lines.attrs["path"], server.ensure_database(DATABASE))
         dated = lines.assign(customer=lines["CustomerID"], day=pd.to_datetime(lines["InvoiceDate"]).dt.date)
         sale, returned = classes(lines)
         compare_clients(dated[sale], dated[returned], url, as_of=max(dated["day"]) + timedelta(days=1))
@@ -118,3 +121,58 @@ def compare(lines: pd.DataFrame, url: str) -> None:
     assert invoices == (FILE_INVOICES,)
     assert rejected == (0,)
     assert rewritten == []
+
+
+def compare_distribution(path: Path, url: str) -> None:
+    """Every figure of numeric and weighted distribution, of positions per outlet and of order gaps, by pandas alone."""
+    kept = replayed_sales.placements(replayed_sales.read(path))
+    with connect(url) as conn:
+        numeric = {
+            (pd.Timestamp(month), code): outlets
+            for month, code, outlets in conn.execute(
+                """
+                select n.period_start, p.product_code, n.active_outlets
+                from marts.distribution_numeric as n
+                inner join marts.dim_product as p using (instance, product_id)
+                where n.slice = 'product' and n.period_kind = 'month'
+                """
+            )
+        }
+        weighted = {
+            (pd.Timestamp(month), code): percent
+            for month, code, percent in conn.execute(
+                """
+                select w.month_start, p.product_code, w.wd_percent
+                from marts.distribution_weighted as w
+                inner join marts.dim_product as p using (instance, product_id)
+                where w.slice = 'product'
+                """
+            )
+        }
+        breadth = {
+            pd.Timestamp(month): figures
+            for month, *figures in conn.execute(
+                """
+                select period_start, active_outlets, active_clients, sku_per_outlet_mean, sku_per_outlet_median
+                from marts.distribution_numeric
+                where slice = 'total' and period_kind = 'month'
+                """
+            )
+        }
+        gaps = [
+            tuple(own)
+            for (own,) in conn.execute(
+                """
+                select coalesce(array_agg(gap_days order by ordered_on) filter (where gap_days is not null), '{}')
+                from intermediate.int_order_turn
+                group by outlet_id
+                """
+            )
+        ]
+    assert numeric == replayed_sales.numeric(kept)
+    assert weighted == replayed_sales.weighted(kept)
+    for month, expected in replayed_sales.breadth(kept).iterrows():
+        outlets, customers, mean, median = breadth[pd.Timestamp(str(month))]
+        assert (outlets, customers, float(median)) == (expected.outlets, expected.customers, expected["median"]), month
+        assert float(mean) == pytest.approx(expected["mean"], abs=0.00005), month
+    assert Counter(gaps) == Counter(map(tuple, replayed_sales.order_gaps(path).values()))

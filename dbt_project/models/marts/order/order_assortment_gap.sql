@@ -124,8 +124,10 @@ select
     and not is_our_fault
     and not is_substituted
     and not is_withdrawn
-    and coalesce(
-        days_since_last > stocked_cycles * coalesce(position_late_gap_days, case when stocked_cycles > 1 then median_gap_days end, 0),
-        true
+    -- Not before its own long gap has passed; what was bought double lasts longer than that.
+    and coalesce(days_since_last >= position_late_gap_days, true)
+    and (
+        stocked_cycles = 1
+        or coalesce(days_since_last > stocked_cycles * coalesce(position_late_gap_days, median_gap_days), true)
     ) as is_alert
 from described

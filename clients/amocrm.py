@@ -24,6 +24,8 @@ SERVER_TIME_LIMIT_SECONDS = 60.0
 PAGE_LIMIT = 250
 EVENTS_PAGE_LIMIT = 100
 REQUESTS_PER_SECOND = 7
+# A refusal looks back one second; permits that follow are spread anyway.
+REFUSED_PAUSE_SECONDS = 0.5
 # A whole address is blocked after too many refusals; asking again keeps the block alive.
 BLOCKED_PAUSE_SECONDS = 900.0
 # Renewed long before the end: if the renewal fails or its answer is lost, there is time to grant access anew.
@@ -143,7 +145,7 @@ class AmocrmClient:
     def _judge(self, name: str, response: Response, repeatable: bool) -> ClientError:
         status = response.status
         if status == 429:
-            pause = retry_after_seconds(response.headers) or 1.0
+            pause = retry_after_seconds(response.headers) or REFUSED_PAUSE_SECONDS
             self._limits.pause(self.limit, pause)
             return Retriable(f"{name}: too many requests to the portal", status=status, retry_after=pause)
         if status == 403 and not _is_json(response):

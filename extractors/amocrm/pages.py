@@ -29,7 +29,7 @@ LEAST_LIMIT = 25
 EMPTY_TWICE = 2
 MAX_PASSES = 6
 # What is left of a span is split between lanes while it promises at least so many pages.
-LEAST_PAGES = 2
+LEAST_PAGES = 6
 AMOCRM_BEGAN = 1_230_768_000  # nothing is older than 2009
 
 

@@ -25,7 +25,7 @@ from warehouse.tokens import SharedTokens
 
 __all__ = ["DIALECT", "open_entity"]
 
-# The portal answers slower than the limit wants requests apart: so many are under way at once.
+# Permits come seven at a time, and the portal answers slower than a seventh of a second: so many are under way at once.
 LANES = 8
 _DEAL_WITH = "contacts,catalog_elements"
 

@@ -271,4 +271,4 @@ def test_recorded_batches_are_taken_apart(sample: Callable[[str], Any], name: st
     found = _batch_result(Answer(recorded))
     assert len(found.results) == results
     assert len(found.errors) == errors
-    assert all(json.loads(raw) is not None for raw in found.results.values())
+    assert all(json.loads(bytes(raw)) is not None for raw in found.results.values())

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from clients.connection import Connection
 from extractors.core.run import ensure_tables, entity_names, extract, register_source
-from simulators.onec.server import PUBLICATION, OnecServer
+from simulators.onec.server import PUBLICATION, OnecServer, Quirks
 from simulators.world.build import World
 from simulators.world.onec import base_on
 from tests.support.simulated_onec import LOGIN, PASSWORD, serve
@@ -94,11 +94,41 @@ def test_three_configurations_give_the_same_marts(database: str, world: World) -
         }
 
 
-def load(database: str, world: World, configuration: str) -> None:
-    """Read the world as one configuration tells it, entity by entity, over HTTP."""
-    source = SourceConfig(
+def test_shipments_stand_in_for_orders_where_an_accounting_base_keeps_no_invoices(database: str, world: World) -> None:
+    server = OnecServer(base_on(world, DAY, "bp30"), LOGIN, PASSWORD)
+    server.quirks = Quirks(unpublished=["Document_СчетНаОплатуПокупателю"])
+    source = source_of("bp30")
+    with serve(server) as root:
+        connection = Connection(root + PUBLICATION, LOGIN, PASSWORD)
+        outcomes = {
+            entity: extract(source, entity, connection, database_url=database, triggered_by="test")
+            for entity in ("order", "shipment")
+        }
+    assert outcomes["order"].published
+    assert outcomes["order"].rows_inserted == outcomes["shipment"].rows_inserted > 0
+    with connect(database, autocommit=True) as conn:
+        for lines in ("line", "service_line"):
+            query = f"""
+                select count(*), sum(o.amount), sum(s.amount),
+                       count(*) filter (where (o.product_id, o.amount) is distinct from (s.product_id, s.amount))
+                from raw.onec_order_{lines} as o full join raw.onec_shipment_{lines} as s using (record_id, line_no)
+            """
+            found = conn.execute(query.encode()).fetchone()
+            assert found is not None
+            assert found[0] > 0
+            assert found[1] == found[2]
+            assert found[3] == 0
+
+
+def source_of(configuration: str) -> SourceConfig:
+    return SourceConfig(
         id=configuration, kind="onec", connection=configuration, mapping=configuration, branches="by_organization"
     )
+
+
+def load(database: str, world: World, configuration: str) -> None:
+    """Read the world as one configuration tells it, entity by entity, over HTTP."""
+    source = source_of(configuration)
     with connect(database, autocommit=True) as conn:
         ensure_tables(conn)
         register_source(conn, source)

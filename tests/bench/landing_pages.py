@@ -196,12 +196,13 @@ class FileReader:
     def lookup(self, ids: Sequence[str]) -> Iterator[tuple[Sequence[str], bytes]]:
         raise AssertionError("nothing vanishes")
 
-    def key_pages(self, claimed: int | None) -> Pager:
+    def key_pages(self, window: Window, claimed: int | None) -> Pager:
         """Ids and versions only, as 1C sends them for a `$select`."""
+        pages = self._within(window)
 
         def fetch(skip: int, top: int) -> bytes:
             place = skip // DOCUMENTS
-            found = _KEYS.findall(self._page(place)) if place < self._all else []
+            found = _KEYS.findall(self._page(pages[place])) if place < len(pages) else []
             return b'{"value":[' + b",".join([b"{%b}" % one for one in found]) + b"]}"
 
         return Pager(fetch, claimed, target_bytes=1 << 40, prefetch=1, first_page=DOCUMENTS, max_page=DOCUMENTS)

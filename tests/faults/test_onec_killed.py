@@ -106,6 +106,7 @@ def last_load(database: str) -> int:
         return int(row[0])
 
 
+@pytest.mark.timeout(600 + 60 * KILLS)
 def test_killed_at_random_moments_and_run_again(base: Base, address: str, database: str) -> None:
     dice = random.Random("kill -9")
     paging.FIRST_PAGE, paging.MAX_PAGE, pages = 10, 20, (paging.FIRST_PAGE, paging.MAX_PAGE)

@@ -470,6 +470,7 @@ def stage(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         lent.close()
 
 
+@pytest.mark.timeout(900 + 5 * SEQUENCES)
 def test_landing_equals_the_base_whatever_happened(stage: None) -> None:
     seen = settings(
         max_examples=SEQUENCES,

@@ -16,7 +16,7 @@ DAY = date(2026, 3, 16)
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return World(7, DAY, outlets=120)
+    return World(7, DAY, outlets=110)
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ class Stock(OData):
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return World(7, DAY, outlets=120)
+    return World(7, DAY, outlets=110)
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,10 @@ PUBLIC_URL = "https://api.hubapi.com"
 REQUESTS, INTERVAL_SECONDS = 100, 10.0
 REQUESTS_PER_DAY = 250_000
 SEARCHES_PER_SECOND = 5
-# Of ten seconds less is left to late requests than usual: a refusal costs a pause here, not the address.
-SLACK_SECONDS = 0.4
+# Of ten seconds less is left to late requests than usual: a refusal costs a short pause here, not the address.
+SLACK_SECONDS = 0.6
+# The span rolls: some room comes free all the time, all of it within ten seconds and so within a call's attempts.
+REFUSED_PAUSE_SECONDS = 2.0
 UNIQUE_VALUE_TAKEN = "CONFLICTING_UNIQUE_VALUE"
 _LOCKED, _MIGRATING = 423, 477
 _WHAT_TO_DO = {
@@ -202,7 +204,7 @@ class HubspotClient:
                 retry_after=asked or 3600.0,
             )
         limit = self._search if search else self._burst
-        pause = asked if asked is not None else (1.0 if search else INTERVAL_SECONDS)
+        pause = asked if asked is not None else (1.0 if search else REFUSED_PAUSE_SECONDS)
         self._limits.pause(limit, pause)
         return Retriable(f"HubSpot's limit {policy or 'of requests'} is reached", status=429, code=policy or "429",
                          retry_after=pause)  # fmt: skip

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -56,7 +56,7 @@ class _Lot:
             self.wasted = True
         return None
 
-    def plan(self) -> int:
+    def plan(self, most: int) -> int:
         """How many to fetch: twice as many until some go to waste; then half of what was used, and one more each time.
 
         What goes to waste is lost for everybody until its span is over.
@@ -64,9 +64,19 @@ class _Lot:
         if self.wasted:
             self.wish, self.careful = max(1, self.used // 2), True
         else:
-            self.wish = min(MOST_PERMITS, self.wish + 1 if self.careful else self.wish * 2)
+            self.wish = self.wish + 1 if self.careful else self.wish * 2
+        self.wish = min(most, self.wish)
         self.used, self.wasted = 1, False
         return self.wish
+
+
+def _most(specs: Sequence[Mapping[str, float | str]], late: float) -> int:
+    """How many permits are worth fetching: of a rolling window no more than can leave while they are good."""
+    most = MOST_PERMITS
+    for spec in specs:
+        if "count" in spec:
+            most = min(most, max(1, round(late * float(spec["count"]) / float(spec["seconds"]))))
+    return most
 
 
 class SharedLimits:
@@ -107,7 +117,8 @@ class SharedLimits:
             at = lot.take(self._clock(), late)
             if at is None:
                 delays = self._ask(
-                    "select ops.take_permits(%s, %s, %s, %s)", [json.dumps(specs), lot.plan(), AHEAD_SECONDS, longest]
+                    "select ops.take_permits(%s, %s, %s, %s)",
+                    [json.dumps(specs), lot.plan(_most(specs, late)), AHEAD_SECONDS, longest],
                 )
                 if delays[0] < 0:
                     return -float(delays[0])

@@ -188,8 +188,9 @@ class Account:
         last = int(_read_head.decode(newest.results[0]).id) if newest.results else 0
         begin = int(_read_head.decode(first.results[-1]).id) + 1
         try:
-            pages = (newest.total or 0) // params["limit"]
-            yield from in_lanes(Spans(begin, last, read), max(1, min(LANES, pages // PAGES_OF_LANE)))
+            pages = max(1, (newest.total or 0) // params["limit"])
+            spans: Spans[Result] = Spans(begin, last, (last - begin) // pages * PAGES_OF_LANE, read)
+            yield from in_lanes(spans, max(1, min(LANES, pages // PAGES_OF_LANE)))
             complete = seen[0] >= (newest.total or 0)
         except _NotInOrder:
             complete = False

@@ -97,10 +97,12 @@ class Span:
 class Spans(Generic[Result]):
     """Ids of one kind of object, cut in halves as lanes become free. `read(span, spans)` claims what it has read."""
 
-    _NARROW = 200
-
-    def __init__(self, low: int, last: int, read: Callable[[Span, "Spans[Result]"], Iterator[Result]]) -> None:
+    def __init__(
+        self, low: int, last: int, narrow: int, read: Callable[[Span, "Spans[Result]"], Iterator[Result]]
+    ) -> None:
+        """`last`: the highest id known; a span of fewer than `narrow` ids is not cut any more."""
         self._last = last
+        self._narrow = max(2, narrow)
         self._read = read
         self._lock = threading.Lock()
         self._fresh: Span | None = Span(low, None)
@@ -112,7 +114,7 @@ class Spans(Generic[Result]):
                 taken, self._fresh = self._fresh, None
             else:
                 widest = max(self._open, key=self._width, default=None)
-                if widest is None or self._width(widest) < self._NARROW:
+                if widest is None or self._width(widest) < self._narrow:
                     return None
                 middle = widest.low + self._width(widest) // 2
                 taken = Span(middle, widest.high)

@@ -97,12 +97,11 @@ class Portal:
 def test_landing_equals_the_account_whatever_happened(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sleep = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
-    monkeypatch.setattr("clients.hubspot.INTERVAL_SECONDS", 0.05)  # the pause after a refusal
+    monkeypatch.setattr("clients.hubspot.REFUSED_PAUSE_SECONDS", 0.05)  # the pause after a refusal
     # A few records make several pages, spans and windows.
     small = {"LIST_PAGE": 2, "SEARCH_PAGE": 2, "MOST_IN_WINDOW": 4, "LANES": 2, "SEARCH_LANES": 2, "PAGES_OF_LANE": 1}
     for name, value in {**small, "PAGES_OF_BATCH": 1}.items():
         monkeypatch.setattr(f"extractors.hubspot.account.{name}", value)
-    monkeypatch.setattr("extractors.hubspot.lanes.Spans._NARROW", 1)
 
     @contextmanager
     def open_portal() -> Iterator[Portal]:

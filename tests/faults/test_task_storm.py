@@ -104,7 +104,7 @@ def hubspot_stage(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Stage]:
         return HubspotClient(connection, timeout=0.3, sleep=lambda seconds: None, **options)
 
     patch.setattr("alerts.channels.hubspot.HubspotClient", impatient)
-    patch.setattr("clients.hubspot.INTERVAL_SECONDS", 0.05)  # the pause after a refusal
+    patch.setattr("clients.hubspot.REFUSED_PAUSE_SECONDS", 0.05)  # the pause after a refusal
     with hubspot.running_account(folder / "account.jsonl") as account:
         hubspot.employ(account, REPS)
 

@@ -202,7 +202,7 @@ def test_nothing_personal_and_no_secret_is_logged(
     account: Account, database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    monkeypatch.setattr("clients.hubspot.INTERVAL_SECONDS", 0.05)  # the pause after a refusal
+    monkeypatch.setattr("clients.hubspot.REFUSED_PAUSE_SECONDS", 0.05)  # the pause after a refusal
     caplog.set_level(logging.DEBUG)
     said: list[str] = []
     spoiled = account.portal.records("companies")[0]

@@ -24,6 +24,8 @@ SERVER_TIME_LIMIT_SECONDS = 60.0
 PAGE_LIMIT = 250
 EVENTS_PAGE_LIMIT = 100
 REQUESTS_PER_SECOND = 7
+# Left to requests that come late. A rare refusal costs less than more of it would, and does no harm.
+SLACK_SECONDS = 0.06
 # A refusal looks back one second; permits that follow are spread anyway.
 REFUSED_PAUSE_SECONDS = 0.5
 # A whole address is blocked after too many refusals; asking again keeps the block alive.
@@ -84,7 +86,7 @@ class AmocrmClient:
         self._attempts = attempts
         self._longest_wait = longest_wait
         self._limits = limits or LocalLimits(sleep=self._sleep)
-        self.limit = Limit(f"amocrm:{self.host}", (Window(_rate(connection.extra), 1.0),))
+        self.limit = Limit(f"amocrm:{self.host}", (Window(_rate(connection.extra), 1.0, slack=SLACK_SECONDS),))
         secrets = [connection.password, *(connection.extra.get(name) for name in _SECRETS)]
         self._http = HttpSession(timeout=timeout, secrets=secrets, headers={"Accept": "application/hal+json"})
         self._grant = _Grant.of(connection)

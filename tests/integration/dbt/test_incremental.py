@@ -311,7 +311,7 @@ def differences(conn: Connection, kept: str) -> dict[str, int]:
 
 
 def dbt(database: str, *, full_refresh: bool = False) -> None:
-    """The compared marts, what leads to them, and what remembers their state; without tests: the first build ran those."""
+    """The compared marts, what leads to them and what remembers their state; the first build ran the tests."""
     refresh = ["--full-refresh"] if full_refresh else []
     marts = [f"+{mart}" for mart in (*MARTS, "int_order_day_built", "int_sku_built")]
     for command, selected in (("seed", []), ("run", ["--select", *marts])):

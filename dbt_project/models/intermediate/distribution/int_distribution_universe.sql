@@ -104,6 +104,6 @@ left join active
     on
         periods.instance = active.instance
         and periods.period_kind = active.period_kind
-        and periods.window_days is not distinct from active.window_days
+        and coalesce(periods.window_days, 0) = coalesce(active.window_days, 0)
         and periods.period_end = active.period_end
         and outlets.outlet_id = active.outlet_id

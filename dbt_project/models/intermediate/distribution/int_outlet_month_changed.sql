@@ -33,7 +33,7 @@ changed_products as (
         coalesce(skus.product_id, built_skus.product_id) as product_id
     from skus
     full outer join built_skus on skus.instance = built_skus.instance and skus.product_id = built_skus.product_id
-    where skus.fingerprint is distinct from built_skus.fingerprint
+    where coalesce(skus.fingerprint, '') <> coalesce(built_skus.fingerprint, '')
 )
 
 select
@@ -46,7 +46,7 @@ full outer join built
         months.instance = built.instance
         and months.outlet_id = built.outlet_id
         and months.month_start = built.month_start
-where months.fingerprint is distinct from built.fingerprint
+where coalesce(months.fingerprint, '') <> coalesce(built.fingerprint, '')
 union
 select distinct
     sales.instance,

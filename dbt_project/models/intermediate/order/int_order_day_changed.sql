@@ -29,7 +29,7 @@ full outer join built
         and order_days.outlet_id = built.outlet_id
         and order_days.ordered_on = built.ordered_on
 where
-    order_days.fingerprint is distinct from built.fingerprint
-    or order_days.words_fingerprint is distinct from built.words_fingerprint
+    coalesce(order_days.fingerprint, '') <> coalesce(built.fingerprint, '')
+    or coalesce(order_days.words_fingerprint, '') <> coalesce(built.words_fingerprint, '')
 group by 1, 2
 {%- endif %}

@@ -78,7 +78,7 @@ placed as (
         on
             placements.instance = universe.instance
             and placements.period_kind = universe.period_kind
-            and placements.window_days is not distinct from universe.window_days
+            and coalesce(placements.window_days, 0) = coalesce(universe.window_days, 0)
             and placements.period_end = universe.period_end
             and placements.outlet_id = universe.outlet_id
     inner join skus on placements.instance = skus.instance and placements.product_id = skus.product_id
@@ -194,7 +194,7 @@ counted as (
         on
             slices.instance = of_territory.instance
             and slices.period_kind = of_territory.period_kind
-            and slices.window_days is not distinct from of_territory.window_days
+            and coalesce(slices.window_days, 0) = coalesce(of_territory.window_days, 0)
             and slices.period_end = of_territory.period_end
             and slices.territory_id = of_territory.territory_id
     left join (
@@ -210,7 +210,7 @@ counted as (
         on
             slices.instance = of_all.instance
             and slices.period_kind = of_all.period_kind
-            and slices.window_days is not distinct from of_all.window_days
+            and coalesce(slices.window_days, 0) = coalesce(of_all.window_days, 0)
             and slices.period_end = of_all.period_end
 )
 

@@ -56,6 +56,25 @@ substituted as (
             and instead.is_taken
 ),
 
+-- What our own warehouse held on the days its stock was read.
+stock_days as (
+    select distinct
+        instance,
+        stock_on
+    from {{ ref('fct_stock_daily') }}
+),
+
+in_stock as (
+    select distinct
+        stock.instance,
+        stock.stock_on,
+        skus.sku_id
+    from {{ ref('fct_stock_daily') }} as stock
+    inner join {{ ref('int_sku') }} as skus
+        on stock.instance = skus.instance and stock.product_id = skus.product_id
+    where stock.on_hand_quantity > 0
+),
+
 described as (
     select
         missing.instance,
@@ -80,7 +99,7 @@ described as (
             floor(least(greatest(coalesce(missing.previous_quantity / nullif(missing.usual_quantity, 0), 1), 1), {{ var('stock_up_max_cycles') }}))
             as integer
         ) as stocked_cycles,
-        missing.previous_is_cancelled_by_us as is_our_fault,
+        missing.previous_is_cancelled_by_us or (stock_days.stock_on is not null and in_stock.sku_id is null) as is_our_fault,
         substituted.sku_id is not null as is_substituted,
         skus.is_withdrawn
     from positions as missing
@@ -91,6 +110,12 @@ described as (
             and missing.ordered_on = occasions.ordered_on
     inner join {{ ref('int_sku') }} as skus
         on missing.instance = skus.instance and missing.sku_id = skus.product_id
+    left join stock_days on missing.instance = stock_days.instance and missing.ordered_on = stock_days.stock_on
+    left join in_stock
+        on
+            missing.instance = in_stock.instance
+            and missing.ordered_on = in_stock.stock_on
+            and missing.sku_id = in_stock.sku_id
     left join substituted
         on
             missing.instance = substituted.instance

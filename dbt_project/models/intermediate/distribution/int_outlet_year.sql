@@ -1,5 +1,6 @@
 {{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
 
+-- depends_on: {{ ref('int_outlet_month_changed') }}
 -- What each outlet bought in the twelve months that end with each changed month: in all, by category and by brand.
 {% set weighted = built_relation('marts', 'distribution_weighted') -%}
 {% set incremental = weighted is not none and not flags.FULL_REFRESH -%}

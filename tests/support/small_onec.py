@@ -171,9 +171,9 @@ class SmallOnec:
         return "".join(out)
 
     def _properties(self, fields: Mapping[str, Field], columns: Mapping[str, str]) -> Iterator[str]:
-        for column, field in fields.items():
-            if field.source and field.source not in self.hidden_fields:
-                yield f"<Property Name='{field.source}' Type='{_EDM.get(columns[column], 'Edm.String')}'/>"
+        for column, mapped in fields.items():
+            if mapped.source and mapped.source not in self.hidden_fields:
+                yield f"<Property Name='{mapped.source}' Type='{_EDM.get(columns[column], 'Edm.String')}'/>"
 
 
 def collection_body(content: Json) -> Answer:

@@ -3,7 +3,7 @@
 -- Which positions each outlet really kept in each period: calendar months, and the days rolling up to the business date.
 with windows as (
     select window_days
-    from (values {% for days in var('rolling_windows') %}({{ days }}){% if not loop.last %}, {% endif %}{% endfor %}) as windows (window_days)
+    from (values {% for days in var('rolling_windows') %}({{ days }}){% if not loop.last %}, {% endif %}{% endfor %}) as windows (window_days)  -- noqa: LT05
 ),
 
 sales as (

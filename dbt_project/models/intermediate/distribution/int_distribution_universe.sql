@@ -61,7 +61,7 @@ periods as (
         {{ as_of() }} as period_end
     from instances
     cross join (
-        values {% for days in var('rolling_windows') %}({{ days }}){% if not loop.last %}, {% endif %}{% endfor %}
+        values {% for days in var('rolling_windows') %}({{ days }}){% if not loop.last %}, {% endif %}{% endfor %}  -- noqa: LT05
     ) as windows (window_days)
 )
 
@@ -88,7 +88,7 @@ select
         and coalesce(outlets.closed_on >= periods.period_start, true)
         and coalesce(outlets.registered_on <= periods.period_end, true)
     ) as is_assigned,
-    exists (
+    exists (  -- noqa: LT01,LT06
         select 1 from routes
         where
             routes.instance = outlets.instance

@@ -1,4 +1,10 @@
-{{ config(materialized='table', indexes=[{'columns': ['instance', 'outlet_id', 'month_start'], 'unique': true}], post_hook='{{ analyze_this() }}') }}
+{{
+    config(
+        materialized='table',
+        indexes=[{'columns': ['instance', 'outlet_id', 'month_start'], 'unique': true}],
+        post_hook='{{ analyze_this() }}'
+    )
+}}
 
 -- Months of outlets that are no longer those the marts were built from: documents changed, or a product that was sold did.
 {% set built = built_keys('int_outlet_month_built') -%}
@@ -8,7 +14,7 @@ with months as (
     select * from {{ ref('int_outlet_month_now') }}
 ),
 
-skus as (
+skus as (  -- noqa: ST03
     select * from {{ ref('int_sku_now') }}
 )
 

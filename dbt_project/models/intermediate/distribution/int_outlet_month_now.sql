@@ -71,7 +71,7 @@ months as (
         count(*) as documents,
         sum(hashtextextended(document, 0)) as sum_of_hashes
     from documents
-    group by 1, 2, 3
+    group by instance, outlet_id, cast(date_trunc('month', day) as date)
 )
 
 select

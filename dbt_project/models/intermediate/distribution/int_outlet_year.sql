@@ -10,7 +10,10 @@ with months as (
         placements.month_start
     from {{ ref('int_placement_month') }} as placements
     {% if incremental -%}
-    inner join (select distinct instance, month_start from {{ ref('int_outlet_month_changed') }}) as changed
+    inner join (select distinct
+        instance,
+        month_start
+    from {{ ref('int_outlet_month_changed') }}) as changed
         on
             placements.instance = changed.instance
             and placements.month_start >= changed.month_start
@@ -30,7 +33,7 @@ spent as (
     inner join {{ ref('int_placement_month') }} as placements
         on
             months.instance = placements.instance
-            and placements.month_start <= months.month_start
+            and months.month_start >= placements.month_start
             and placements.month_start > months.month_start - interval '12 months'
     inner join {{ ref('int_sku') }} as skus
         on placements.instance = skus.instance and placements.sku_id = skus.product_id

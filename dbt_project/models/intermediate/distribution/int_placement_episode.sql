@@ -18,7 +18,10 @@ with days as (
         sales.sold_on
     from {{ ref('sales_daily') }} as sales
     {% if is_incremental() %}
-    inner join (select distinct instance, outlet_id from {{ ref('int_outlet_month_changed') }}) as changed
+    inner join (select distinct
+        instance,
+        outlet_id
+    from {{ ref('int_outlet_month_changed') }}) as changed
         on sales.instance = changed.instance and sales.outlet_id = changed.outlet_id
     {% endif %}
     where sales.product_kind = 'goods' and sales.outlet_id <> 'unknown'

@@ -27,7 +27,10 @@ months as (
         instances.instance,
         cast(months.month_start as date) as month_start,
         least(cast(months.month_start + interval '1 month - 1 day' as date), {{ as_of() }}) as judged_on
-    from (select instance, min(month_start) as first_month from {{ ref('int_outlet_month') }} group by instance) as instances
+    from (select
+        instance,
+        min(month_start) as first_month
+    from {{ ref('int_outlet_month') }} group by instance) as instances  -- noqa: LT14
     cross join lateral generate_series(
         instances.first_month, date_trunc('month', {{ as_of() }}), interval '1 month'
     ) as months (month_start)
@@ -47,7 +50,7 @@ select
     first_days.first_on,
     months.judged_on < first_days.first_on + greatest({{ var('standard_grace_days') }}, 2 * coalesce(first_gaps.cycle_days, 0))
         as is_in_grace,
-    exists (
+    exists (  -- noqa: LT01,LT06
         select 1 from {{ ref('int_outlet_closure') }} as closure
         where
             closure.instance = outlets.instance
@@ -60,7 +63,7 @@ inner join first_days
     on
         outlets.instance = first_days.instance
         and outlets.outlet_id = first_days.outlet_id
-        and first_days.first_on <= months.judged_on
+        and months.judged_on >= first_days.first_on
 left join first_gaps on outlets.instance = first_gaps.instance and outlets.outlet_id = first_gaps.outlet_id
 left join {{ ref('int_outlet_month') }} as activity
     on

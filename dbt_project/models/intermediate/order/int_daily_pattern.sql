@@ -17,7 +17,7 @@ weekdays as (
         on
             rhythm.instance = occasions.instance
             and rhythm.outlet_id = occasions.outlet_id
-            and occasions.ordered_on <= rhythm.last_ordered_on
+            and rhythm.last_ordered_on >= occasions.ordered_on
             and occasions.ordered_on > rhythm.last_ordered_on - 7 * {{ var('daily_pattern_weeks') }}
     group by rhythm.instance, rhythm.outlet_id, iso_weekday, rhythm.last_ordered_on, rhythm.first_ordered_on
     -- Of the weeks that this outlet has been with us.
@@ -38,7 +38,7 @@ days_ahead as (
     inner join weekdays on rhythm.instance = weekdays.instance and rhythm.outlet_id = weekdays.outlet_id
     inner join {{ ref('int_calendar') }} as calendar
         on
-            calendar.date_day > rhythm.last_ordered_on
+            rhythm.last_ordered_on < calendar.date_day
             and calendar.date_day <= {{ as_of() }} + 30
             and extract(isodow from calendar.date_day) = weekdays.iso_weekday
             and (calendar.is_working_day or weekdays.iso_weekday >= 6)

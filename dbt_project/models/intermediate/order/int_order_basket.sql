@@ -57,7 +57,7 @@ taken as (
         sum(quantity) as ordered_quantity,
         sum(amount_with_vat) / nullif(sum(quantity), 0) as price,
         bool_and(line_status = 'cancelled_by_us') as is_cancelled_by_us,
-        exists (
+        exists (  -- noqa: LT01,LT06
             select 1
             from {{ ref('int_promotion') }} as promotion
             where

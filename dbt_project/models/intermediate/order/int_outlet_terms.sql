@@ -40,9 +40,9 @@ own_terms as (
         on
             coalesce(terms.instance, outlets.instance) = outlets.instance
             and (
-                terms.outlet_code = outlets.outlet_code
-                or terms.client_code = outlets.client_code
-                or terms.territory = outlets.territory_name
+                outlets.outlet_code = terms.outlet_code
+                or outlets.client_code = terms.client_code
+                or outlets.territory_name = terms.territory
             )
     order by
         outlets.instance, outlets.outlet_id,

@@ -24,4 +24,4 @@ select
     date '2001-01-01' as valid_from,
     date '9999-12-31' as valid_to
 from shipped
-where not exists (select 1 from said where said.outlet_format = shipped.outlet_format)
+where not exists (select 1 from said where said.outlet_format = shipped.outlet_format)  -- noqa: LT14

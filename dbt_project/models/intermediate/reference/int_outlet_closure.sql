@@ -37,10 +37,10 @@ said as (
         on
             coalesce(seasons.instance, outlets.instance) = outlets.instance
             and (
-                seasons.outlet_code = outlets.outlet_code
-                or seasons.client_code = outlets.client_code
-                or seasons.outlet_format = outlets.outlet_format
-                or seasons.channel = outlets.channel
+                outlets.outlet_code = seasons.outlet_code
+                or outlets.client_code = seasons.client_code
+                or outlets.outlet_format = seasons.outlet_format
+                or outlets.channel = seasons.channel
             )
     order by
         outlets.instance, outlets.outlet_id, seasons.calendar_month,
@@ -62,7 +62,7 @@ from outlets
 inner join pauses
     on
         coalesce(pauses.instance, outlets.instance) = outlets.instance
-        and (pauses.outlet_code = outlets.outlet_code or pauses.client_code = outlets.client_code)
+        and (outlets.outlet_code = pauses.outlet_code or outlets.client_code = pauses.client_code)
 union all
 select
     said.instance,

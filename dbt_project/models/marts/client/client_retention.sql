@@ -147,7 +147,7 @@ select
                 partition by instance, cohort_month order by month_number
             ), 0), 2
         ) as numeric(12, 2)
-    ) as net_amount_percent,
+    ) as revenue_kept_percent,
     -- Said once per cohort, in the row of its month twelve, so that it can be added up over cohorts.
     case
         when month_number = 12 and year_window_is_complete then cast(clients_bought_after_a_year as integer)

@@ -194,7 +194,7 @@ scored as (
         month_start,
         ceil(5 * cume_dist() over (partition by instance, month_start order by last_purchase_on)) as recency_score,
         ceil(5 * cume_dist() over (partition by instance, month_start order by purchase_days)) as frequency_score,
-        ceil(5 * cume_dist() over (partition by instance, month_start order by net_amount)) as money_score
+        ceil(5 * cume_dist() over (partition by instance, month_start order by net_amount)) as revenue_score
     from pictures
     where purchase_days > 0
 ),
@@ -234,7 +234,7 @@ select
     end as xyz_class,
     cast(scored.recency_score as integer) as recency_score,
     cast(scored.frequency_score as integer) as frequency_score,
-    cast(scored.money_score as integer) as money_score,
+    cast(scored.revenue_score as integer) as revenue_score,
     clients.territory_id,
     clients.manager_id,
     clients.channel

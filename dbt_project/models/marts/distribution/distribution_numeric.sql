@@ -35,7 +35,12 @@ census as (
         coalesce(
             sum(census.outlets_total) filter (where census.outlet_format is null), sum(census.outlets_total)
         ) as outlets_total
-    from (select distinct instance, period_kind, window_days, period_end from universe) as periods
+    from (select distinct
+        instance,
+        period_kind,
+        window_days,
+        period_end
+    from universe) as periods
     inner join {{ ref('int_territory_census') }} as census
         on
             periods.instance = census.instance
@@ -72,7 +77,7 @@ placed as (
         placements.product_id,
         skus.brand_id,
         skus.category_id,
-        {% for side in sides %}universe.{{ side }}{% if not loop.last %}, {% endif %}{% endfor %}
+        universe.{{ sides | join(', universe.') }}  -- noqa: LT05,LT09
     from {{ ref('int_active_placement') }} as placements
     inner join universe
         on

@@ -49,13 +49,19 @@ bought as (
         sales.sold_on - lag(sales.sold_on) over (
             partition by required.instance, required.outlet_id, required.month_start, required.sku_id order by sales.sold_on
         ) as gap_days
-    from (select distinct instance, outlet_id, month_start, judged_on, sku_id from required) as required
+    from (select distinct
+        instance,
+        outlet_id,
+        month_start,
+        judged_on,
+        sku_id
+    from required) as required
     inner join {{ ref('sales_daily') }} as sales
         on
             required.instance = sales.instance
             and required.outlet_id = sales.outlet_id
             and required.sku_id = sales.sku_id
-            and sales.sold_on <= required.judged_on
+            and required.judged_on >= sales.sold_on
             and sales.sold_on > required.judged_on - 365
     group by
         required.instance, required.outlet_id, required.month_start, required.judged_on, required.sku_id, sales.sold_on

@@ -29,7 +29,7 @@ by_outlet as (
     from {{ ref('int_outlet_month') }} as months
     inner join outlets on months.instance = outlets.instance and months.outlet_id = outlets.outlet_id
     where months.month_start <= {{ as_of() }}
-    group by months.instance, months.month_start, grouping sets (() {%- for side in sides %}, (outlets.{{ side }}){% endfor %})
+    group by months.instance, months.month_start, grouping sets (() {%- for side in sides %}, (outlets.{{ side }}){% endfor %})  -- noqa: LT05
     having count(*) > 0
 ),
 
@@ -83,7 +83,7 @@ filled as (
     select
         grid.*,
         concat_ws(
-            '|', grid.instance, {% for side in sides + ['brand_id', 'category_id'] %}coalesce('{{ side }}=' || grid.{{ side }}, ''){% if not loop.last %}, {% endif %}{% endfor %}
+            '|', grid.instance, {% for side in sides + ['brand_id', 'category_id'] %}coalesce('{{ side }}=' || grid.{{ side }}, ''){% if not loop.last %}, {% endif %}{% endfor %}  -- noqa: LT05
         ) as slice_key,
         {% for figure in ['outlets_total', 'placements_total', 'units', 'revenue'] -%}
         coalesce(months.{{ figure }}, 0) as {{ figure }}{% if not loop.last %},{% endif %}

@@ -61,7 +61,7 @@ select
     (array_agg(order_number order by ordered_at desc, order_id desc))[1] as last_order_number,
     count(distinct order_id) as orders_total,
     count(distinct product_id || ':' || coalesce(characteristic_id, ''))
-        filter (where line_status <> 'cancelled_by_client' and line_class = 'sale') as positions_total,
+    filter (where line_status <> 'cancelled_by_client' and line_class = 'sale') as positions_total,
     cast(
         coalesce(sum(amount_with_vat) filter (where line_status <> 'cancelled_by_client'), 0) as numeric(18, 2)
     ) as amount_with_vat,

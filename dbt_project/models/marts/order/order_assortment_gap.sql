@@ -96,7 +96,12 @@ described as (
         missing.constant_price,
         -- A purchase twice the usual one lasts twice as long.
         cast(
-            floor(least(greatest(coalesce(missing.previous_quantity / nullif(missing.usual_quantity, 0), 1), 1), {{ var('stock_up_max_cycles') }}))
+            floor(
+                least(
+                    greatest(coalesce(missing.previous_quantity / nullif(missing.usual_quantity, 0), 1), 1),
+                    {{ var('stock_up_max_cycles') }}
+                )
+            )
             as integer
         ) as stocked_cycles,
         missing.previous_is_cancelled_by_us or (stock_days.stock_on is not null and in_stock.sku_id is null) as is_our_fault,

@@ -182,7 +182,10 @@ select
         as numeric(5, 2)
     ) as line_fill_percent,
     case when stage <> 'waiting' and positions_ordered > 0 then is_complete end as is_filled,
-    case when promised_on is not null and is_due and positions_ordered > 0 then is_complete and last_shipped_on <= promised_on end as is_otif,
+    case
+        when promised_on is not null and is_due and positions_ordered > 0
+            then is_complete and last_shipped_on <= promised_on
+    end as is_otif,
     case
         when positions_ordered is null then 'nothing_demanded'
         when promised_on is null then 'no_promise'

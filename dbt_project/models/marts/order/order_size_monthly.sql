@@ -30,7 +30,7 @@ orders as (
     where occasions.ordered_on <= {{ as_of() }} and not occasions.all_cancelled_by_us
     group by
         occasions.instance, date_trunc('month', occasions.ordered_on),
-        grouping sets (() {%- for side in sides %}, (outlets.{{ side }}){% endfor %})
+        grouping sets (() {%- for side in sides %}, (outlets.{{ side }}){% endfor %})  -- noqa: LT05
 ),
 
 drops as (
@@ -45,20 +45,20 @@ drops as (
     from {{ ref('int_outlet_month') }} as months
     inner join outlets on months.instance = outlets.instance and months.outlet_id = outlets.outlet_id
     where months.month_start <= {{ as_of() }}
-    group by months.instance, months.month_start, grouping sets (() {%- for side in sides %}, (outlets.{{ side }}){% endfor %})
+    group by months.instance, months.month_start, grouping sets (() {%- for side in sides %}, (outlets.{{ side }}){% endfor %})  -- noqa: LT05
 ),
 
 keyed_orders as (
     select
         *,
-        concat_ws('|', instance, month_start {%- for side in sides %}, '{{ side }}=' || {{ side }}{% endfor %}) as slice_key
+        concat_ws('|', instance, month_start {%- for side in sides %}, '{{ side }}=' || {{ side }}{% endfor %}) as slice_key  -- noqa: LT05
     from orders
 ),
 
 keyed_drops as (
     select
         *,
-        concat_ws('|', instance, month_start {%- for side in sides %}, '{{ side }}=' || {{ side }}{% endfor %}) as slice_key
+        concat_ws('|', instance, month_start {%- for side in sides %}, '{{ side }}=' || {{ side }}{% endfor %}) as slice_key  -- noqa: LT05
     from drops
 )
 

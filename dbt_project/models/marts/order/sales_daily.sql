@@ -134,7 +134,7 @@ moves as (
             line.instance = returned.instance
             and line.shipment_id = returned.shipment_id
             and coalesce(line.product_id, 'unknown') = returned.product_id
-        limit 1
+        limit 1  -- noqa: AM09
     ) as known on true
 )
 

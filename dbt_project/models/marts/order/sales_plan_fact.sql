@@ -60,7 +60,7 @@ sales as (
     left join {{ ref('int_outlet') }} as outlets
         on sales.instance = outlets.instance and sales.outlet_id = outlets.outlet_id
     left join {{ ref('int_sku') }} as skus on sales.instance = skus.instance and sales.product_id = skus.product_id
-    where sales.sold_on <= {{ as_of() }} and sales.month_start in (select plan_month from plans)
+    where sales.sold_on <= {{ as_of() }} and sales.month_start in (select plans.plan_month from plans)
     group by sales.instance, sales.month_start, sales.manager_id, outlets.client_id, outlets.territory_id, skus.category_id
 ),
 
@@ -70,7 +70,7 @@ working_days as (
         count(*) filter (where is_working_day) as days_total,
         count(*) filter (where is_working_day and date_day <= {{ as_of() }}) as days_elapsed
     from {{ ref('int_calendar') }}
-    group by 1
+    group by cast(date_trunc('month', date_day) as date)
 ),
 
 facts as (

@@ -28,7 +28,7 @@ from warehouse.settings import Settings
 log = logging.getLogger(__name__)
 
 MAX_PASSES = 3
-SLICE_RECORDS = 200_000
+SLICE_RECORDS = 100_000
 # Fewer documents of the overlap are simply read again; of more, ids and versions are looked at first.
 OVERLAP_RECORDS = 500
 SHORTEST_SLICE = timedelta(days=1)

@@ -12,17 +12,20 @@ from extractors.core.run import ensure_tables
 from tests.support.small_onec import SmallOnec, brand
 from warehouse.db import advisory_lock, connect
 from warehouse.landing import BUILD_LOCK
+from warehouse.migrate import migrate
 
 Read = Callable[..., LoadOutcome]
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
-def test_two_at_once_make_the_tables_once(database: str) -> None:
+def test_two_at_once_make_the_tables_once(empty_database: str) -> None:
+    migrate(empty_database)
+
     def second() -> list[str]:
-        with connect(database) as conn:
+        with connect(empty_database) as conn:
             return ensure_tables(conn)
 
-    with connect(database) as first, ThreadPoolExecutor(1) as pool:
+    with connect(empty_database) as first, ThreadPoolExecutor(1) as pool:
         assert "raw.onec_order" in ensure_tables(first)
         waiting = pool.submit(second)
         with pytest.raises(StillWaiting):

@@ -41,7 +41,7 @@ def extract_dag(source: SourceConfig) -> DAG:
             from polka import jobs
 
             context = get_current_context()
-            context["share"] = ", ".join(share)
+            context["share"] = jobs.share_label(share)
             return jobs.extract_share(instance, share, triggered_by=context["run_id"])
 
         # After the entities: what they brought and what the base says in total then belong together.

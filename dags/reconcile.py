@@ -46,7 +46,7 @@ def reconcile_dag(source: SourceConfig) -> DAG:
             from polka import jobs
 
             context = get_current_context()
-            context["share"] = ", ".join(share)
+            context["share"] = jobs.share_label(share)
             window = (context["data_interval_start"].isoformat(), context["data_interval_end"].isoformat())
             return jobs.extract_share(instance, share, window=window, triggered_by=context["run_id"])
 
@@ -55,7 +55,7 @@ def reconcile_dag(source: SourceConfig) -> DAG:
             from polka import jobs
 
             context = get_current_context()
-            context["share"] = ", ".join(share)
+            context["share"] = jobs.share_label(share)
             if context["dag_run"].run_type == "backfill":
                 raise AirflowSkipException("a backfill reads its windows; ids are compared by the weekly run")
             return jobs.extract_share(instance, share, reconcile=True, triggered_by=context["run_id"])

@@ -6,6 +6,7 @@ extractors, marts through dbt, verdicts from the checks into the delivery. Argum
 
 import dataclasses
 import logging
+import textwrap
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -99,6 +100,11 @@ def shares(seconds: Mapping[str, float], number: int) -> list[list[str]]:
         sums[lightest] += seconds[name]
     order = list(seconds)
     return [sorted(share, key=order.index) for share in filled if share]
+
+
+def share_label(share: list[str]) -> str:
+    """What the share is called in Airflow's grid, whose column holds 250 characters and refuses the run beyond."""
+    return textwrap.shorten(", ".join(share), width=250, placeholder=" …")
 
 
 def extract_share(

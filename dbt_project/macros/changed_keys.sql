@@ -72,46 +72,13 @@ select 1
 {% endif %}
 {%- endmacro %}
 
-{#- For orders with what was shipped for them: forget those that are not finished, and those whose order day or whose
-    month of shipping changed. -#}
+{#- The same for orders with what was shipped for them. -#}
 {% macro delete_changed_orders() -%}
-{%- set days = ref('int_order_day_changed') -%}
-{%- set months = ref('int_outlet_month_changed') -%}
-{%- set shipments = ref('fct_shipment_line') -%}
+{%- set changed = ref('int_order_changed') -%}
 {% if is_incremental() %}
 delete from {{ this }} as fact
-where
-    fact.stage in ('waiting', 'partly_shipped')
-    or exists (
-        select 1 from {{ days }} as changed
-        where
-            changed.instance = fact.instance
-            and changed.outlet_id = fact.outlet_id
-            and fact.ordered_on >= changed.changed_from
-    )
-    or exists (
-        select 1 from {{ months }} as changed
-        where
-            changed.instance = fact.instance
-            and changed.outlet_id = fact.outlet_id
-            and fact.first_shipped_on < changed.month_start + interval '1 month'
-            and fact.last_shipped_on >= changed.month_start
-    );
-delete from {{ this }} as fact
-using (
-    select distinct
-        line.instance,
-        line.order_id
-    from {{ shipments }} as line
-    inner join {{ months }} as changed
-        on
-            line.instance = changed.instance
-            and line.outlet_id = changed.outlet_id
-            and line.shipped_on >= changed.month_start
-            and line.shipped_on < changed.month_start + interval '1 month'
-    where line.order_id is not null
-) as touched
-where fact.instance = touched.instance and fact.order_id = touched.order_id
+using {{ changed }} as changed
+where fact.instance = changed.instance and fact.order_id = changed.order_id
 {% else %}
 select 1
 {% endif %}

@@ -287,6 +287,7 @@ class Work(RuleBasedStateMachine):
     @precondition(lambda self: self.made > 0)
     @rule()
     def polka_catches_up(self) -> None:
+        self.keep_something()
         self.catch_up()
 
     def catch_up(self) -> None:

@@ -55,13 +55,16 @@ def numeric(kept: pd.DataFrame) -> dict[tuple[pd.Timestamp, str], int]:
 
 
 def weighted(kept: pd.DataFrame) -> dict[tuple[pd.Timestamp, str], Decimal]:
-    """Share of the outlets' weight that holds each product, %: an outlet weighs its purchases of twelve months."""
+    """Share of the outlets' weight that holds each product, %.
+
+    An outlet weighs what it bought and did not return in twelve months; nothing when it returned more.
+    """
     result = {}
     bought = kept.groupby(["outlet", "month"])["amount"].sum()
     for month in sorted(kept["month"].unique()):
         first = month - pd.DateOffset(months=11)
         months = bought.index.get_level_values("month")
-        weights = bought[(months <= month) & (months >= first)].groupby(level="outlet").sum()
+        weights = bought[(months <= month) & (months >= first)].groupby(level="outlet").sum().clip(lower=Decimal(0))
         total = sum(weights)
         of_month = kept[kept["month"] == month]
         for product, outlets in of_month.groupby("product")["outlet"]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from airflow.models.taskinstance import TaskInstance
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,3 +53,10 @@ def test_what_only_a_person_can_mend_is_not_tried_again(monkeypatch: pytest.Monk
 def test_a_share_that_went_well_gives_every_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     _reads(monkeypatch, {})
     assert jobs.extract_share("base", ["a", "b"], triggered_by="test") == [{"entity": "a"}, {"entity": "b"}]
+
+
+@given(st.lists(st.text("abcdefghij_", min_size=1, max_size=30), min_size=1, max_size=44))
+def test_the_name_of_a_share_fits_the_column_of_airflow(share: list[str]) -> None:
+    label = jobs.share_label(share)
+    assert 0 < len(label) <= TaskInstance.__table__.c.rendered_map_index.type.length
+    assert label == ", ".join(share) or label.endswith("…")

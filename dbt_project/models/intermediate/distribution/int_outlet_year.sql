@@ -41,22 +41,30 @@ spent as (
     group by
         months.instance, months.month_start, placements.outlet_id,
         grouping sets ((), (skus.category_id), (skus.brand_id))
+),
+
+whole as (
+    select
+        *,
+        max(amount) filter (where category_id is null and brand_id is null)
+            over (partition by instance, month_start, outlet_id) as outlet_amount
+    from spent
 )
 
 select
-    spent.instance,
-    spent.month_start,
-    spent.outlet_id,
+    whole.instance,
+    whole.month_start,
+    whole.outlet_id,
     coalesce(outlets.territory_id, 'unknown') as territory_id,
     case
-        when spent.category_id is not null then 'category'
-        when spent.brand_id is not null then 'brand'
+        when whole.category_id is not null then 'category'
+        when whole.brand_id is not null then 'brand'
         else 'all'
     end as group_kind,
-    coalesce(spent.category_id, spent.brand_id, 'all') as group_id,
-    spent.amount as group_amount,
-    max(spent.amount) filter (where spent.category_id is null and spent.brand_id is null)
-        over (partition by spent.instance, spent.month_start, spent.outlet_id) as outlet_amount
-from spent
+    coalesce(whole.category_id, whole.brand_id, 'all') as group_id,
+    -- Who returned more than was bought weighs nothing; less than nothing would make shares of others exceed the whole.
+    greatest(whole.outlet_amount, 0) as outlet_weight,
+    greatest(whole.outlet_amount, 0) - greatest(whole.outlet_amount - whole.amount, 0) as group_weight
+from whole
 inner join {{ ref('int_outlet') }} as outlets
-    on spent.instance = outlets.instance and spent.outlet_id = outlets.outlet_id
+    on whole.instance = outlets.instance and whole.outlet_id = outlets.outlet_id

@@ -14,12 +14,12 @@ with sums as (
         group_kind,
         group_id,
         coalesce(territory_id, '') as territory_id,
-        sum(group_amount) as group_amount
+        sum(group_weight) as group_weight
     from {{ ref('int_outlet_year') }}
     group by instance, month_start, group_kind, group_id, grouping sets ((), (territory_id))
 )
 
 select
     *,
-    max(group_amount) filter (where group_kind = 'all') over (partition by instance, month_start, territory_id) as whole_amount
+    max(group_weight) filter (where group_kind = 'all') over (partition by instance, month_start, territory_id) as whole_weight
 from sums

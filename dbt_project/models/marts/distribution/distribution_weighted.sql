@@ -71,8 +71,8 @@ held as (
         handled.group_id,
         years.territory_id,
         count(*) as active_outlets,
-        sum(years.outlet_amount) as own_weight,
-        sum(years.outlet_amount - years.group_amount) as other_weight
+        sum(years.outlet_weight) as own_weight,
+        sum(years.outlet_weight - years.group_weight) as other_weight
     from handled
     inner join years
         on
@@ -89,8 +89,8 @@ held as (
 weighed as (
     select
         held.*,
-        scopes.whole_amount as own_weight_total,
-        scopes.whole_amount - scopes.group_amount as other_weight_total
+        scopes.whole_weight as own_weight_total,
+        scopes.whole_weight - scopes.group_weight as other_weight_total
     from held
     inner join {{ ref('int_outlet_year_scope') }} as scopes
         on

@@ -19,13 +19,8 @@
 with lines as (
     select line.*
     from {{ ref('fct_order_line') }} as line
-    {% if is_incremental() %}
-    where
-        not exists (
-            select 1 from {{ this }} as kept
-            where kept.instance = line.instance and kept.order_id = line.order_id
-        )
-    {% endif %}
+    inner join {{ ref('int_order_changed') }} as changed
+        on line.instance = changed.instance and line.order_id = changed.order_id
 ),
 
 orders as (

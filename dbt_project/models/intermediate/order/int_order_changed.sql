@@ -1,0 +1,79 @@
+{{
+    config(
+        materialized='table',
+        indexes=[{'columns': ['instance', 'order_id'], 'unique': true}],
+        post_hook='{{ analyze_this() }}'
+    )
+}}
+
+-- Orders whose fulfilment is written anew: new ones, those not finished, those whose order day or month of shipping
+-- changed. A table, since Postgres counts its rows: guessed by what is missing from the mart, a first load looks like one row.
+{% set built = built_relation('marts', 'order_fulfilment') -%}
+{% set incremental = built is not none and not flags.FULL_REFRESH -%}
+with lines as (
+    select * from {{ ref('fct_order_line') }}
+)
+
+{% if not incremental -%}
+select distinct
+    instance,
+    order_id
+from lines
+{%- else -%}
+, kept as (
+    select * from {{ built }}
+),
+
+days as (
+    select * from {{ ref('int_order_day_changed') }}
+),
+
+months as (
+    select * from {{ ref('int_outlet_month_changed') }}
+),
+
+shipments as (
+    select * from {{ ref('fct_shipment_line') }}
+)
+
+select
+    lines.instance,
+    lines.order_id
+from lines
+left join kept on lines.instance = kept.instance and lines.order_id = kept.order_id
+where kept.order_id is null
+union
+select
+    kept.instance,
+    kept.order_id
+from kept
+where
+    kept.stage in ('waiting', 'partly_shipped')
+    or exists (
+        select 1 from days
+        where
+            days.instance = kept.instance
+            and days.outlet_id = kept.outlet_id
+            and kept.ordered_on >= days.changed_from
+    )
+    or exists (
+        select 1 from months
+        where
+            months.instance = kept.instance
+            and months.outlet_id = kept.outlet_id
+            and kept.first_shipped_on < months.month_start + interval '1 month'
+            and kept.last_shipped_on >= months.month_start
+    )
+union
+select
+    shipments.instance,
+    shipments.order_id
+from shipments
+inner join months
+    on
+        shipments.instance = months.instance
+        and shipments.outlet_id = months.outlet_id
+        and shipments.shipped_on >= months.month_start
+        and shipments.shipped_on < months.month_start + interval '1 month'
+where shipments.order_id is not null
+{%- endif %}

@@ -8,6 +8,9 @@
 
 -- Orders whose fulfilment is written anew: new ones, those not finished, those whose order day or month of shipping
 -- changed. A table, since Postgres counts its rows: guessed by what is missing from the mart, a first load looks like one row.
+-- depends_on: {{ ref('int_order_day_changed') }}
+-- depends_on: {{ ref('int_outlet_month_changed') }}
+-- depends_on: {{ ref('fct_shipment_line') }}
 {% set built = built_relation('marts', 'order_fulfilment') -%}
 {% set incremental = built is not none and not flags.FULL_REFRESH -%}
 with lines as (

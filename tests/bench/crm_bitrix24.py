@@ -11,6 +11,7 @@ fast_bitrix24   the public client, with its own way of keeping to the policy
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from typing import Any
 import requests
 
 from clients.connection import Connection
+from polka.airflow_env import BOUNDED_MEMORY
 from simulators.bitrix24 import WEBHOOK_CODE, Crm, Limits, build_app
 from simulators.bitrix24.portal import BitrixUser, Page
 from simulators.bitrix24.shapes import DEAL, older_view
@@ -64,8 +66,8 @@ def run(database_url: str, say: Callable[[str], None]) -> list[Result]:
     ]
     return [
         *results,
-        Result(f"{CASE}_landed", "time", "s", landed["seconds"], "policy_limit", policy),
-        Result(f"{CASE}_landed", "memory", "MB", landed["megabytes"], "bound", MEGABYTES),
+        Result(f"{CASE}_landed", "time", "s", landed["seconds"], "policy_limit", policy, at_most=1.2),
+        Result(f"{CASE}_landed", "memory", "MB", landed["megabytes"], "bound", MEGABYTES, at_most=1.0),
     ]
 
 
@@ -90,6 +92,7 @@ def _client(name: str, address: str, database_url: str) -> dict[str, float]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.crm_bitrix24", name, address, database_url],
         cwd=PROJECT_ROOT,
+        env={**os.environ, **BOUNDED_MEMORY},  # as the tasks of Airflow have it; for the peers as well
         stdout=subprocess.PIPE,
         text=True,
         check=True,

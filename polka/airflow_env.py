@@ -32,7 +32,7 @@ NO_TELEMETRY = {
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     "DBT_VERSION_CHECK": "false",
 }
-# glibc keeps what large answers of a portal needed in the arenas of the threads that read them: a third of a load's peak.
+# glibc keeps the room of large answers in the arenas of the threads that read them: a third of a load's peak.
 BOUNDED_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "1048576"}
 
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from psycopg.conninfo import conninfo_to_dict
 
-from warehouse import clock
+from warehouse import clock, matching
 from warehouse.db import Connection, advisory_lock, connect
 from warehouse.db import database_url as configured_url
 from warehouse.landing import BUILD_LOCK
@@ -96,6 +96,7 @@ def build(
         results = target / "run_results.json"
         results.unlink(missing_ok=True)
         started_at = clock.now()
+        matching.refresh(conn)
         return_code, tail = run_dbt(arguments, url)
         outcome = _read_outcome(results, as_of, started_at, succeeded=return_code == 0)
         _record(conn, outcome, triggered_by)

@@ -1,8 +1,14 @@
 with recursive {{ crm_redirects() }}
 
 select
-    instance,
-    entity as entity_kind,
-    old_id,
-    new_id
+    redirect.instance,
+    redirect.entity as entity_kind,
+    redirect.old_id,
+    redirect.new_id,
+    source.seen_at
 from redirect
+inner join {{ source('crm', 'record_redirect') }} as source
+    on
+        redirect.instance = source.instance
+        and redirect.entity = source.entity
+        and redirect.old_id = source.old_id

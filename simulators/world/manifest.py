@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from simulators.world.build import Outlet, World, morning
+from simulators.world.crm import crm_identity
 from simulators.world.plan import Stop
 
 
@@ -27,6 +28,7 @@ def manifest(world: World, day: date) -> dict[str, Any]:
         "planted": sorted(planted, key=lambda item: (item["client_id"], item["outlet_id"])),
         "traps": sorted(traps, key=lambda item: (item["kind"], item["outlet_id"])),
         "control": _control(world, day),
+        "crm_identity": crm_identity(world, day),
     }
 
 

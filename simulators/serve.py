@@ -34,6 +34,7 @@ from simulators.world.crm import CrmPicture, crm_on
 from simulators.world.manifest import manifest
 from simulators.world.onec import base_on
 from simulators.world.plan import HORIZON_DAYS
+from simulators.world.reference import write as write_reference
 from warehouse.clock import business_date
 
 LOGIN = "Полка"
@@ -101,6 +102,7 @@ class SeededDay:
             for show in self._shows:
                 show(picture)
         truths = manifest(self.world, day)
+        write_reference(self.world, self._folder / "reference")
         write_json(self._folder / "manifest.json", truths)
         return {"as_of": truths["as_of"], "planted": len(truths["planted"])}
 

@@ -11,8 +11,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulators.world import names, people
+from simulators.world.baskets import plant
 from simulators.world.cast import CAST, LATER_STOPS, later_stop
-from simulators.world.plan import Occasion, OutletPlan, Planner, Size
+from simulators.world.plan import Difference, Occasion, OutletPlan, Planner, Size
 from simulators.world.workdays import DAY, add_working, next_working
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ class World:
         self.clients = self._clients()
         self.outlets = [outlet for client in self.clients for outlet in client.outlets]
         self._baskets: dict[tuple[str, Size, int], list[Line]] = {}
+        self.plantings = plant(self)
         self.orders: list[Order] = []
         self.shipments: list[Shipment] = []
         self.returns: list[Return] = []
@@ -190,6 +192,12 @@ class World:
         """A stable identifier of the seed's world."""
         digest = hashlib.md5(f"{self.seed}:{kind}:{parts}".encode(), usedforsecurity=False).digest()
         return str(uuid.UUID(bytes=digest))
+
+    @cached_property
+    def partner_codes(self) -> dict[str, str]:
+        """1C's Code of each client and outlet: numbered as they come, a chain before its outlets."""
+        keys = list(dict.fromkeys(key for c in self.clients for key in (c.key, *(outlet.key for outlet in c.outlets))))
+        return {key: f"00-{number:08d}" for number, key in enumerate(keys, start=1)}
 
     # people and goods
 
@@ -399,6 +407,8 @@ class World:
             lines = lines[:half] if part == 0 else lines[half:]
         if occasion.state in {"cancelled_by_us", "cancelled_by_client"}:
             lines = [_cancelled(line, "client" if client_cancelled else "us") for line in lines]
+        elif occasion.differs:
+            lines = self._differing(outlet, lines, occasion.differs, occasion.day)
         elif part == occasion.documents - 1 and rng.random() < 0.05:
             lines = self._with_cancelled_lines(outlet, lines, occasion.day)
         return Order(
@@ -417,21 +427,40 @@ class World:
             ordinal=len(self.orders) + 1,
         )
 
+    def price_level(self, outlet: Outlet, day: date) -> int:
+        """How often the outlet's prices have risen by then."""
+        frozen = outlet.plan.frozen_prices_from
+        return _half_years(self.planner.start, day if frozen is None else min(day, frozen))
+
     def lines(self, outlet: Outlet, size: Size, day: date) -> list[Line]:
         """The habitual basket, or somewhat less or more of it."""
-        frozen = outlet.plan.frozen_prices_from
-        level = _half_years(self.planner.start, day if frozen is None else min(day, frozen))
+        level = self.price_level(outlet, day)
         key = (outlet.key, size, level)
         if key not in self._baskets:
             self._baskets[key] = [
-                self._line(product, _sized(quantity, size, position), level, outlet.client.discount_percent)
-                for position, (product, quantity) in enumerate(outlet.basket)
+                self._line(product, _sized(quantity, size), level, outlet.client.discount_percent)
+                for product, quantity in outlet.basket
             ]
         return self._baskets[key]
 
     def _line(self, product: int, quantity: int, level: int, discount_percent: int) -> Line:
         found = self.products[product]
         return priced_line(product, quantity, price_at(found.price, level), discount_percent, found.vat_percent)
+
+    def line(self, outlet: Outlet, product: int, quantity: int, day: date) -> Line:
+        """What the outlet pays for a product on a day."""
+        return self._line(product, quantity, self.price_level(outlet, day), outlet.client.discount_percent)
+
+    def _differing(self, outlet: Outlet, lines: list[Line], differs: Difference, day: date) -> list[Line]:
+        """The basket as it was planned to differ; further products come last."""
+        wanted = {line.product: line.quantity for line in lines} | dict(differs.quantities)
+        result = []
+        for product, quantity in wanted.items():
+            if product not in differs.without:
+                line = self.line(outlet, product, quantity, day)
+                by = "us" if product in differs.refused else "client" if product in differs.taken_back else ""
+                result.append(_cancelled(line, by) if by else line)
+        return result
 
     def _with_cancelled_lines(self, outlet: Outlet, lines: list[Line], day: date) -> list[Line]:
         """Now and then we cannot deliver a line, or the client takes one back. Neither changes what it wanted to buy:
@@ -451,24 +480,30 @@ class World:
     def _ship(self, order: Order, occasion: Occasion, number: str) -> None:
         rng = self._rng
         lines = [line for line in order.lines if not line.cancelled_by]
-        if rng.random() < 0.06 and lines:
+        differs = occasion.differs
+        if differs:
+            lines = [self._part_of(line, differs.shipped.get(line.product, line.quantity)) for line in lines]
+        elif rng.random() < 0.06 and lines:
             at = rng.randrange(len(lines))
             short = lines[at].quantity - max(1, lines[at].quantity // 3)
             if short > 0:
                 lines = [*lines[:at], self._part_of(lines[at], short), *lines[at + 1 :]]
-        if rng.random() < 0.03:
+        if not differs and rng.random() < 0.03:
             lines = [*lines, priced_line(len(self.products) - 2, 1, self.products[-2].price, 0, 22)]
         if not lines:
             return
         day = max(order.requested_on, next_working(order.known_from.date() + DAY))
+        if differs and differs.shipped_late_by:
+            day = add_working(day, differs.shipped_late_by)
         at_time = datetime.combine(day, time(rng.randrange(7, 12), rng.randrange(60), rng.randrange(60)))
         shipment = Shipment(self.guid("shipment", order.key), number, at_time, order, lines, len(self.shipments) + 1)
         order.shipment = shipment
         self.shipments.append(shipment)
-        if occasion.returned or rng.random() < 0.02:
-            days = 1 if occasion.returned else rng.randrange(2, 9)
+        given_back = [line for line in lines if differs and line.product in differs.given_back]
+        if occasion.returned or given_back or (not differs and rng.random() < 0.02):
+            days = 1 if occasion.returned or given_back else rng.randrange(2, 9)
             at_time = datetime.combine(add_working(day, days), time(13, rng.randrange(60)))
-            taken = self._part_of(lines[0], max(1, lines[0].quantity // 4))
+            taken = given_back or [self._part_of(lines[0], max(1, lines[0].quantity // 4))]
             reason = rng.choice(names.RETURN_REASONS)
             ordinal = len(self.returns) + 1
             self.returns.append(
@@ -477,7 +512,7 @@ class World:
                     number.replace("УТ", "ВЗ"),
                     at_time,
                     shipment,
-                    [taken],
+                    taken,
                     reason,
                     ordinal,
                 )
@@ -502,12 +537,11 @@ def priced_line(product: int, quantity: int, price: int, discount_percent: int, 
     return Line(product, quantity, price, amount, vat, discount_percent, discount)
 
 
-def _sized(quantity: int, size: Size, position: int) -> int:
-    step = max(1, quantity // 4)
+def _sized(quantity: int, size: Size) -> int:
+    """A little less or more: never so much that it is worth a word, even when the norm itself was a little off."""
     if size == "double":
-        return quantity * 2 + step
-    if position % 2:
-        return quantity
+        return quantity * 2 + max(1, quantity // 4)
+    step = quantity // 8
     return quantity + step if size == "more" else quantity - step if size == "less" else quantity
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from simulators.world.baskets import Plantings
 from simulators.world.build import Outlet, World, morning
 from simulators.world.crm import crm_identity
 from simulators.world.plan import Stop
@@ -19,6 +20,8 @@ def manifest(world: World, day: date) -> dict[str, Any]:
         if stop.status(day) == "missed" and not _closed(outlet, day)
     ]
     traps = [_trap(outlet, trap) for outlet in world.outlets for trap in outlet.plan.traps]
+    # What outlets order otherwise than usual is told about one morning only.
+    baskets = world.plantings if day == world.anchor else Plantings()
     return {
         "world": "seeded",
         "as_of": day.isoformat(),
@@ -27,6 +30,7 @@ def manifest(world: World, day: date) -> dict[str, Any]:
         "counts": _counts(world, day),
         "planted": sorted(planted, key=lambda item: (item["client_id"], item["outlet_id"])),
         "traps": sorted(traps, key=lambda item: (item["kind"], item["outlet_id"])),
+        "baskets": {"truths": baskets.truths, "traps": baskets.traps},
         "control": _control(world, day),
         "crm_identity": crm_identity(world, day),
     }

@@ -6,7 +6,7 @@ leaves this rhythm on purpose, and the plan keeps what it left out, so that the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from random import Random
@@ -23,6 +23,19 @@ Size = Literal["base", "less", "more", "double"]
 _SIZES: tuple[Size, ...] = ("base", "less", "more")
 
 
+@dataclass(frozen=True)
+class Difference:
+    """How an order differs from the habitual basket, by product number. Nothing else happens to such an order."""
+
+    without: frozenset[int] = frozenset()
+    quantities: Mapping[int, int] = field(default_factory=dict)  # other quantities, and further products
+    refused: frozenset[int] = frozenset()  # lines that we cancelled
+    taken_back: frozenset[int] = frozenset()  # lines that the client cancelled
+    shipped: Mapping[int, int] = field(default_factory=dict)  # less than was ordered
+    shipped_late_by: int = 0  # working days after the promise
+    given_back: frozenset[int] = frozenset()  # products that came back whole
+
+
 @dataclass
 class Occasion:
     """Orders of one outlet on one day. `entered_on` is the day they were typed in, when it is not `day`."""
@@ -35,6 +48,7 @@ class Occasion:
     requested_on: date | None = None
     at: tuple[int, int] | None = None
     returned: bool = False
+    differs: Difference | None = None
 
     @property
     def visible_after(self) -> date:

@@ -34,7 +34,7 @@ orders as (
         min(client_id) as client_id,
         min(branch_id) as branch_id,
         min(manager_id) as manager_id,
-        min(requested_on) filter (where line_status = 'valid') as promised_on,
+        min(requested_on) filter (where line_status in ('valid', 'cancelled_by_us')) as promised_on,
         bool_or(is_open) as is_open,
         bool_and(line_status = 'cancelled_by_client') as is_cancelled_by_client,
         bool_and(line_status like 'cancelled%') as is_cancelled

@@ -1,0 +1,78 @@
+-- Every version that was ever landed: the present one and those it replaced.
+with versions as (
+    select
+        instance,
+        record_id,
+        number,
+        name,
+        agreed_on,
+        partner_id,
+        legal_entity_id,
+        organisation_id,
+        manager_id,
+        status,
+        inactive,
+        valid_from,
+        valid_to,
+        order_every_weeks,
+        order_weekdays,
+        price_type_id,
+        discount_percent,
+        deferral_days,
+        credit_limit,
+        min_order_amount,
+        deletion_mark,
+        deleted_at,
+        loaded_at
+    from {{ source('onec', 'onec_agreement') }}
+    union all
+    select
+        instance,
+        record_id,
+        number,
+        name,
+        agreed_on,
+        partner_id,
+        legal_entity_id,
+        organisation_id,
+        manager_id,
+        status,
+        inactive,
+        valid_from,
+        valid_to,
+        order_every_weeks,
+        order_weekdays,
+        price_type_id,
+        discount_percent,
+        deferral_days,
+        credit_limit,
+        min_order_amount,
+        deletion_mark,
+        deleted_at,
+        loaded_at
+    from {{ source('onec_history', 'onec_agreement') }}
+)
+
+select
+    instance,
+    record_id as agreement_id,
+    number,
+    name,
+    agreed_on,
+    partner_id,
+    legal_entity_id,
+    organisation_id,
+    manager_id,
+    coalesce(status, case inactive when true then 'НеДействует' when false then 'Действует' end) as status,
+    valid_from as agreed_from,
+    valid_to as agreed_to,
+    order_every_weeks,
+    order_weekdays,
+    price_type_id,
+    discount_percent,
+    deferral_days,
+    credit_limit,
+    min_order_amount,
+    coalesce(deletion_mark, false) or deleted_at is not null as is_withdrawn,
+    loaded_at
+from versions

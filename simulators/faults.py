@@ -1,12 +1,13 @@
 """A plan of what goes wrong, used up request by request; each simulator says what its faults are and which fit."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Generic, Self, TypeVar, get_args
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedFault:
+class PlannedFault(ABC):
     """One way to fail. Simulators add the `kind` of failure, and by which requests it is meant.
 
     times: how many requests fail so; skip: how many that fit go well before. seconds: how long a timeout keeps the
@@ -17,9 +18,9 @@ class PlannedFault:
     skip: int = 0
     seconds: float = 30.0
 
+    @abstractmethod
     def fits(self, *requests: str) -> bool:
         """Whether a request that goes by these names is meant."""
-        raise NotImplementedError
 
     def used(self) -> Self | None:
         """What is left of it after one more request that fits."""

@@ -7,6 +7,7 @@ the ledger.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Told:
     lines: Mapping[str, Lines] = field(default_factory=dict)
 
 
-class Teller:
+class Teller(ABC):
     """What both translations share."""
 
     configuration: Configuration
@@ -73,14 +74,14 @@ class Teller:
         sets += [simple_set(schema, []) for schema in self.configuration.sets if schema.name not in known]
         return Base(sets, self.registers(), ExchangePlan())
 
-    def told(self) -> list[Told]:
-        raise NotImplementedError
+    @abstractmethod
+    def told(self) -> list[Told]: ...
 
-    def written(self) -> list[EntitySet]:
-        raise NotImplementedError
+    @abstractmethod
+    def written(self) -> list[EntitySet]: ...
 
-    def registers(self) -> list[Register]:
-        raise NotImplementedError
+    @abstractmethod
+    def registers(self) -> list[Register]: ...
 
     def make(self, name: str, records: Iterable[Record]) -> EntitySet:
         """A set of records that are worked out when somebody reads it."""

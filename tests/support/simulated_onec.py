@@ -1,22 +1,15 @@
 """A base small enough to know by heart, and a careful caller of the simulated 1C that serves it."""
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 import requests
-import uvicorn
 
 from simulators.onec.base import Base, simple_set
-from simulators.onec.connections import TrackedProtocol
 from simulators.onec.server import PUBLICATION, OnecServer
 from simulators.onec.ut11 import UT11
-from simulators.serve import free_socket
 
 LOGIN, PASSWORD = "Полка", "секрет-42"
 SCHEMAS = UT11.by_name
@@ -69,23 +62,6 @@ def small_base() -> Base:
             simple_set(SCHEMAS["Document_РеализацияТоваровУслуг"], [shipment(n) for n in range(1, 11)]),
         ]
     )
-
-
-@contextmanager
-def serve(server: OnecServer) -> Iterator[str]:
-    """The simulator on a free port of this machine; yields its root address."""
-    listener = free_socket()
-    config = uvicorn.Config(server.app, http=TrackedProtocol, lifespan="off", log_config=None)
-    web = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(web._serve([listener])), daemon=True)
-    thread.start()
-    while not web.started:
-        assert thread.is_alive()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        web.should_exit = web.force_exit = True
-        thread.join(5)
 
 
 @dataclass

@@ -35,7 +35,8 @@ from simulators.onec.schema import SetSchema
 from simulators.onec.server import PUBLICATION, OnecServer, Quirks
 from simulators.world.build import World
 from simulators.world.onec import base_on
-from tests.support.simulated_onec import serve, small_base
+from tests.support.serving import serve
+from tests.support.simulated_onec import small_base
 from warehouse import clock
 from warehouse.settings import get_settings
 

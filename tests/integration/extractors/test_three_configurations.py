@@ -15,7 +15,8 @@ from extractors.core.run import ensure_tables, entity_names, extract, register_s
 from simulators.onec.server import PUBLICATION, OnecServer, Quirks
 from simulators.world.build import World
 from simulators.world.onec import base_on
-from tests.support.simulated_onec import LOGIN, PASSWORD, serve
+from tests.support.serving import serve
+from tests.support.simulated_onec import LOGIN, PASSWORD
 from warehouse.db import Connection as Database
 from warehouse.db import connect
 from warehouse.dbt_runner import build

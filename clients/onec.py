@@ -8,6 +8,7 @@ import base64
 import json
 import math
 import re
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ class OnecClient:
         self.pace = Pace()
         self._seats = Seats(self._connect)
         self._goodbye = ""
+        self._leaving: threading.Thread | None = None
 
     def __enter__(self) -> "OnecClient":
         return self
@@ -111,9 +113,25 @@ class OnecClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def rest(self) -> None:
+        """End the sessions without waiting for it: nothing is asked for now. The client may be used again."""
+        self._stay()
+        self._leaving = threading.Thread(target=self._leave, name="goodbye")
+        self._leaving.start()
+
     def close(self) -> None:
         """End the sessions. The client may be used again, it then begins new ones."""
-        self._seats.close(f"{self._root}/{self._goodbye}")
+        self._stay()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._seats.close(f"{self._root}/{self._goodbye}", self._slot)
+
+    def _stay(self) -> None:
+        """Wait for those that are leaving."""
+        if self._leaving is not None:
+            self._leaving.join()
+            self._leaving = None
 
     def greet(self) -> Greeting:
         """Ask the root of the publication, once: does it answer, does it let us in, what is published.

@@ -8,7 +8,8 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 from clients.errors import ClientError
@@ -42,6 +43,11 @@ class Seat:
             self._session = "kept" if self.http.cookie(COOKIE) else "ignored"
         return answer
 
+    @property
+    def has_session(self) -> bool:
+        """Whether 1C keeps a session for this seat."""
+        return self._session == "kept"
+
     def leave(self, url: str) -> None:
         """Tell 1C that the session may end, by a small request of `url`; harmless when it does not listen."""
         if self._session == "kept":
@@ -74,12 +80,23 @@ class Seats:
                 if not (is_refused(answer) and self._make_do()):
                     return answer
 
-    def close(self, url: str) -> None:
-        """End every session; `url` is a small request."""
+    def close(self, url: str, slot: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
+        """End every session that is not in use; `url` is a small request, `slot` is entered around each."""
         with self._changed:
             seats, self._idle = self._idle, []
-        for seat in seats:
-            seat.leave(url)
+        if not seats:
+            return
+
+        def leave(seat: Seat) -> None:
+            try:
+                with slot() if seat.has_session else nullcontext():
+                    seat.leave(url)
+            except Exception as error:  # also of the limiter: nothing that was read is lost with a goodbye
+                log.info("1C was not told that a session may end, it will end by itself: %s", error)
+                seat.http.close()
+
+        with ThreadPoolExecutor(len(seats), "goodbye") as pool:
+            list(pool.map(leave, seats))
 
     def _make_do(self) -> bool:
         """One session less from now on; False when there is no other one than that which was refused."""

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 ARCHIVE_LEVEL = 1
 STATISTICS_AGE = 0.1  # share of the records that may be written before statistics are taken again
+STATISTICS_TARGET = 30  # a third of the usual sample, at a third of the time
 TOMBSTONES_KEY = "polka.deleted"
 # Writers of landing share this lock until they commit; a build of the marts holds it alone, so that all its models and
 # tests see the same landing.
@@ -434,17 +435,25 @@ class Landing:
     def refresh_statistics(self, written: int) -> None:
         """ANALYZE the tables when `written` records are a noticeable part of them.
 
-        Autovacuum comes a minute later, and the dbt build of that minute would plan joins of empty tables.
+        Autovacuum comes a minute later, and the dbt build of that minute would plan joins of empty tables. For that
+        minute a small sample is enough. Columns are named so that autovacuum still takes its own, full one.
         """
         if not written:
             return
-        names = [self._table.name, *(child.name for child in self._table.children)]
+        tables = [(self._table.name, _parent_columns(self._table))]
+        tables += [(child.name, _child_columns(child)) for child in self._table.children]
         known = self._conn.execute(
             "select max(reltuples) from pg_class where oid = to_regclass(%s)", [f"raw.{self._table.name}"]
         ).fetchone()
         if known and known[0] is not None and written > max(0, known[0]) * STATISTICS_AGE:
-            for name in names:
-                self._conn.execute(sql.SQL("analyze raw.{}").format(sql.Identifier(name)))
+            with self._conn.transaction():
+                self._conn.execute("select set_config('default_statistics_target', %s, true)", [str(STATISTICS_TARGET)])
+                for name, columns in tables:
+                    self._conn.execute(
+                        sql.SQL("analyze raw.{} ({})").format(
+                            sql.Identifier(name), _names(column.name for column in columns)
+                        )
+                    )
 
     def clear(self) -> None:
         """Remove every row, version and rejected record of this instance and entity. The archive stays."""

@@ -50,6 +50,17 @@ class ComparableReader(Reader, Protocol):
     def comparison_ended(self, differing: Iterable[str]) -> None: ...
 
 
+@runtime_checkable
+class GuestReader(Reader, Protocol):
+    """A reader of a base that works on few requests at once, whose time is not to be wasted."""
+
+    def size_up(self, window: Window) -> None:
+        """Learn how big records are, so that `pages` begins with pages that suit. Safe beside `count`; never raises."""
+
+    def rest(self) -> None:
+        """Nothing more is asked for now: give back what the base keeps for us, without waiting for it."""
+
+
 class PageCodec(Protocol):
     """Turns a page of one entity into rows."""
 

@@ -7,14 +7,16 @@ history asks for ids and versions only.
 
 import json
 import logging
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from extractors.core.codec import Codec, Decoded
 from extractors.core.errors import ReadError, ShortRead
 from extractors.core.feed import page as page_of
-from extractors.core.kinds import ComparableReader, PageCodec, Reader, Window
+from extractors.core.kinds import ComparableReader, GuestReader, PageCodec, Reader, Window
 from extractors.core.outcome import LoadOutcome, add, note_failure, outcome
 from extractors.core.paging import Pass
 from extractors.core.spec import Entity
@@ -32,6 +34,7 @@ SLICE_RECORDS = 100_000
 # Fewer documents of the overlap are simply read again; of more, ids and versions are looked at first.
 OVERLAP_RECORDS = 500
 SHORTEST_SLICE = timedelta(days=1)
+TURN_SECONDS = 0.0005
 
 
 class PagedLoad:
@@ -84,6 +87,8 @@ class PagedLoad:
                 # Of movements only a sweep tells that a document is not posted any more.
                 sweep = shown != "cursor" or self._spec.read == "movements"
                 self._read(self._without_overlap(span, position), sweep=sweep)
+            if isinstance(self._reader, GuestReader):
+                self._reader.rest()
             self._landing.refresh_statistics(self._counters.rows_inserted + self._counters.rows_changed)
             cursor, covered = (self._cursor(started), started) if mode == "cursor" else (None, None)
             finish_run(
@@ -127,7 +132,7 @@ class PagedLoad:
 
     def _read(self, span: Window, *, sweep: bool) -> None:
         """Read a span, slice by slice when it holds very many records."""
-        claimed = self._reader.count(span)
+        claimed = self._count_at_first(span)
         slices = self._slices(span, claimed)
         if len(slices) == 1:
             self._read_slice(span, claimed, sweep=sweep)
@@ -137,6 +142,18 @@ class PagedLoad:
             self._seen_before, self._claimed_before = self._counters.rows_seen, self._counters.rows_claimed or 0
         # What was dated anew during the read may have moved into a slice that was done.
         self._compare((None, None))
+
+    def _count_at_first(self, span: Window) -> int | None:
+        """What the source claims to have; before a first load it also shows a few records, to know their size."""
+        reader = self._reader
+        if not isinstance(reader, GuestReader) or not self._landing.is_empty():
+            return reader.count(span)
+        # Only their size is used: records that were seen before the count was known would prove nothing.
+        with ThreadPoolExecutor(1, "size") as pool:
+            sizing = pool.submit(reader.size_up, span)
+            claimed = reader.count(span)
+            sizing.result()
+        return claimed
 
     def _slices(self, span: Window, claimed: int | None) -> list[Window]:
         many = self._spec.read == "window" and claimed is not None and claimed > SLICE_RECORDS
@@ -164,9 +181,8 @@ class PagedLoad:
         for attempt in range(1, MAX_PASSES + 1):
             this = Pass(claimed if attempt == 1 else self._reader.count(span))
             self._claim(this.claimed)
-            self._pass(this, span, all_new=all_new)
+            claimed_after = self._pass(this, span, all_new=all_new)
             all_new = False
-            claimed_after = self._reader.count(span)
             if this.is_clean(claimed_after):
                 break
             message = (
@@ -184,11 +200,14 @@ class PagedLoad:
     def _claim(self, claimed: int | None) -> None:
         self._counters.rows_claimed = None if claimed is None else self._claimed_before + claimed
 
-    def _pass(self, this: Pass, span: Window, *, all_new: bool) -> None:
-        """One pass over the pages. While one is written, the next one is decoded and those behind it are fetched."""
+    def _pass(self, this: Pass, span: Window, *, all_new: bool) -> int | None:
+        """One pass over the pages. While one is written, the next one is decoded and those behind it are fetched.
+
+        Returns what the source claims to have after the last one.
+        """
         pager = self._reader.pages(span, this.claimed)
         self._counters.rows_seen = self._seen_before
-        with ThreadPoolExecutor(1, "archive") as packer:
+        with ThreadPoolExecutor(1, "archive") as packer, _short_turns():
             try:
                 for raw in pager:
                     packed = packer.submit(compress, raw.body) if all_new else None
@@ -206,10 +225,12 @@ class PagedLoad:
                         page.compressed = packed.result
                     add(self._counters, self._landing.finish())
                     self._landing.begin(page, load_id=self._load_id, loaded_at=clock.now())
+                claimed_after = self._reader.count(span)
                 add(self._counters, self._landing.finish())
             except BaseException:
                 self._landing.abandon()
                 raise
+        return claimed_after
 
     def _news(self, body: bytes) -> tuple[bytes, list[str]]:
         """A page without the records that have landed byte for byte, and the keys of those.
@@ -322,3 +343,18 @@ class PagedLoad:
                 body=json.dumps({TOMBSTONES_KEY: gone}).encode(),
             ),
         )
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Let a waiting thread have the interpreter sooner than usual.
+
+    The thread that writes and those that fetch need it for microseconds at a time, a dozen times a page: each time they
+    would wait for 5 ms of decoding, and the database and the source would wait with them.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(min(usual, TURN_SECONDS))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)

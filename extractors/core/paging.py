@@ -47,8 +47,12 @@ class Pager:
         first_page: int | None = None,
         max_page: int | None = None,
         under_way: Callable[[], int] | None = None,
+        sized: bool = False,
     ) -> None:
-        """under_way: how many requests to run at the moment, where that is not always `prefetch`; at most twice it."""
+        """under_way: how many requests to run at the moment, where that is not always `prefetch`; at most twice it.
+
+        sized: pages of the size `first_page` are known to suit, so that several may be asked for at once.
+        """
         self._fetch = fetch
         self._claimed = claimed
         self._target_bytes = target_bytes
@@ -56,7 +60,7 @@ class Pager:
         self._under_way = under_way or (lambda: prefetch)
         self._size = FIRST_PAGE if first_page is None else first_page
         self._ceiling = MAX_PAGE if max_page is None else max_page
-        self._sized = False
+        self._sized = sized
         self._grown = False
         self._next = 0
         self._ended = False
@@ -87,6 +91,11 @@ class Pager:
                 self._over = True
                 self._turn.notify_all()
             pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def page_size(self) -> int | None:
+        """The size that pages have come to have, for another read of the same records; None before one has come."""
+        return self._size if self._sized else None
 
     def settle(self, records: int) -> None:
         """Tell how many records the page held that was yielded last."""
@@ -144,7 +153,7 @@ class Pager:
                 f"the source sent {records} records where {slot.top} were asked for: it does not honour the limit"
             )
         if records:
-            wished = max(1, self._target_bytes * records // max(size, 1))
+            wished = fitting(self._target_bytes, records, size)
             self._grown = self._size * GROWTH >= min(wished, self._ceiling)
             self._size = max(1, min(wished, self._size * GROWTH, self._ceiling))
             self._sized = True
@@ -163,6 +172,11 @@ class Pager:
         for waiting in self._pending:
             waiting.cancel()
         self._pending.clear()
+
+
+def fitting(target_bytes: int, records: int, size: int) -> int:
+    """How many records make a page of `target_bytes`, when some of them took `size` bytes."""
+    return max(1, target_bytes * records // max(size, 1))
 
 
 @dataclass

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from clients.errors import Fatal
+from clients.errors import ClientError, Fatal
 from clients.onec import OnecClient, guid, local_time
+from extractors.core import paging
 from extractors.core.codec import wrap_single
 from extractors.core.errors import BrokenPage, MissingFields
 from extractors.core.feed import page
@@ -90,6 +91,8 @@ class OnecReader:
         self._parallel = min(opening.settings.onec_prefetch, parallel_requests(opening.source, opening.settings))
         self._target_bytes = min(opening.settings.onec_page_target_bytes, MEMORY_BUDGET // (3 * self._parallel + 3))
         self._plan: Plan | None = None
+        self._page_size: int | None = None
+        self._pages: Pager | None = None
 
     def is_published(self) -> bool:
         """Whether the set is there with every field that the mapping must have.
@@ -128,9 +131,26 @@ class OnecReader:
             found.append(datetime.fromisoformat(dates[0].date).replace(tzinfo=self._zone))
         return found[0], found[1]
 
+    def size_up(self, window: Window) -> None:
+        """Look at a few records, so that pages begin with a size that suits. What is wrong here, the read will say."""
+        options = {**self._options(window), "$orderby": self.key, "$top": str(paging.FIRST_PAGE)}
+        try:
+            body = self._client.collection(self._mapping.source_set, options, retry=False)
+            records = len(self.keys(body))
+        except (ClientError, BrokenPage):
+            return
+        if records:
+            wished = paging.fitting(self._target_bytes, records, len(body))
+            self._page_size = min(wished, paging.FIRST_PAGE * paging.GROWTH, paging.MAX_PAGE)
+
+    def rest(self) -> None:
+        self._client.rest()
+
     def pages(self, window: Window, claimed: int | None) -> Pager:
-        """Pages of whole records, in a stable order."""
-        return self._pager(self._options(window), claimed)
+        """Pages of whole records, in a stable order; of the size that those of the read before came to have."""
+        size = (self._pages and self._pages.page_size) or self._page_size
+        self._pages = self._pager(self._options(window), claimed, first_page=size, sized=size is not None)
+        return self._pages
 
     def key_pages(self, window: Window, claimed: int | None) -> Pager:
         """Pages that hold only id and version of the records; see `keys`."""
@@ -211,6 +231,7 @@ class OnecReader:
         *,
         first_page: int | None = None,
         max_page: int | None = None,
+        sized: bool = False,
     ) -> Pager:
         options = options | {"$orderby": self.key}
         if claimed is not None and claimed >= LONG_READ and not self._client.pace.way:
@@ -227,6 +248,7 @@ class OnecReader:
             first_page=first_page,
             max_page=max_page,
             under_way=lambda: self._client.pace.under_way(self._parallel),
+            sized=sized,
         )
 
     def _options(self, window: Window) -> dict[str, str]:

@@ -5,6 +5,7 @@
 -- depends_on: {{ ref('int_placement_month') }}
 -- depends_on: {{ ref('int_outlet_month') }}
 -- depends_on: {{ ref('int_placement_episode') }}
+-- depends_on: {{ ref('int_outlet_purchase') }}
 -- depends_on: {{ ref('distribution_weighted') }}
 -- depends_on: {{ ref('order_fulfilment') }}
 select * from {{ ref('int_outlet_month_now') }}

@@ -1,0 +1,156 @@
+{{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
+
+-- What the silence after a purchase came to before the next one, or the business date: a risk when it is longer than the
+-- outlet's rhythm and its own late gaps, a lapse after several cycles, a loss after half a year or when it was closed.
+with outlets as (
+    select * from {{ ref('int_outlet') }}
+),
+
+purchases as (
+    select * from {{ ref('int_outlet_purchase') }}
+    where purchased_on <= {{ as_of() }}
+),
+
+cadence as (
+    select * from {{ ref('int_agreement_cadence') }}
+),
+
+closures as (
+    select * from {{ ref('int_outlet_closure') }}
+),
+
+gaps as (
+    select
+        purchases.*,
+        lead(purchases.purchased_on) over (
+            partition by purchases.instance, purchases.outlet_id order by purchases.purchased_on
+        ) as next_on,
+        greatest(
+            coalesce(cadence.cadence_days, purchases.cycle_days, {{ var('placement_default_cycle_days') }}), 1
+        ) as usual_days,
+        case when outlets.closed_on between purchases.purchased_on + 1 and {{ as_of() }} then outlets.closed_on end
+            as closed_on
+    from purchases
+    inner join outlets on purchases.instance = outlets.instance and purchases.outlet_id = outlets.outlet_id
+    left join cadence on purchases.instance = cadence.instance and purchases.outlet_id = cadence.outlet_id
+),
+
+-- When silence would have become a risk, a lapse, a loss.
+silences as (
+    select
+        instance,
+        outlet_id,
+        purchased_on,
+        least(next_on, {{ as_of() }} + 1) as until_on,
+        case when closed_on < coalesce(next_on, 'infinity') then closed_on end as closed_on,
+        purchased_on + 1
+        + cast(ceil(greatest(usual_days + {{ var('learned_grace_days') }}, late_gap_days)) as integer) as risk_on,
+        purchased_on
+        + greatest(cast(ceil({{ var('lapsed_min_cycles') }} * usual_days) as integer), {{ var('lapsed_min_days') }})
+            as lapse_on,
+        purchased_on + greatest(
+            cast(ceil({{ var('lapsed_min_cycles') }} * usual_days) as integer),
+            {{ var('lapsed_min_days') }}, {{ var('lost_days') }}
+        ) as loss_on
+    from gaps
+),
+
+long_silences as (
+    select * from silences
+    where risk_on < until_on or lapse_on < until_on or closed_on < until_on
+),
+
+closed_days as (
+    select
+        silences.instance,
+        silences.outlet_id,
+        silences.purchased_on,
+        silences.risk_on,
+        silences.lapse_on,
+        silences.loss_on,
+        greatest(closures.closed_from, silences.purchased_on + 1) as closed_from,
+        closures.closed_to - greatest(closures.closed_from, silences.purchased_on + 1) + 1 as days
+    from long_silences as silences
+    inner join closures
+        on
+            silences.instance = closures.instance
+            and silences.outlet_id = closures.outlet_id
+            and silences.purchased_on < closures.closed_to
+            and silences.until_on > closures.closed_from
+),
+
+-- Pauses and months out of season stop the clock.
+stopped as (
+    select
+        instance,
+        outlet_id,
+        purchased_on,
+        sum(days) filter (where closed_from < risk_on) as before_risk,
+        sum(days) filter (where closed_from < lapse_on) as before_lapse,
+        sum(days) filter (where closed_from < loss_on) as before_loss
+    from closed_days
+    group by instance, outlet_id, purchased_on
+),
+
+clocked as (
+    select
+        silences.instance,
+        silences.outlet_id,
+        silences.purchased_on,
+        silences.until_on,
+        silences.closed_on,
+        silences.risk_on + cast(coalesce(stopped.before_risk, 0) as integer) as risk_on,
+        silences.lapse_on + cast(coalesce(stopped.before_lapse, 0) as integer) as lapse_on,
+        silences.loss_on + cast(coalesce(stopped.before_loss, 0) as integer) as loss_on
+    from long_silences as silences
+    left join stopped
+        on
+            silences.instance = stopped.instance
+            and silences.outlet_id = stopped.outlet_id
+            and silences.purchased_on = stopped.purchased_on
+),
+
+steps as (
+    select
+        instance,
+        outlet_id,
+        purchased_on,
+        until_on,
+        'at_risk' as stage,
+        risk_on as entered_on,
+        'silence' as reason,
+        least(lapse_on, loss_on, closed_on) as overtaken_on
+    from clocked
+    union all
+    select
+        instance,
+        outlet_id,
+        purchased_on,
+        until_on,
+        'lapsed' as stage,
+        lapse_on as entered_on,
+        'silence' as reason,
+        least(loss_on, closed_on) as overtaken_on
+    from clocked
+    union all
+    select
+        instance,
+        outlet_id,
+        purchased_on,
+        until_on,
+        'lost' as stage,
+        least(loss_on, closed_on) as entered_on,
+        case when closed_on <= loss_on then 'closed' else 'silence' end as reason,
+        cast('infinity' as date) as overtaken_on
+    from clocked
+)
+
+select
+    instance,
+    outlet_id,
+    purchased_on,
+    stage,
+    entered_on,
+    reason
+from steps
+where entered_on < until_on and entered_on < overtaken_on

@@ -83,6 +83,8 @@ class PagedLoad:
             there = self._reader.is_published()
             if there and mode == "reconcile":
                 self._compare((None, None))
+                if isinstance(self._reader, ComparableReader) and not self._reader.shows_changes():
+                    self._read((None, None), sweep=True)
             elif there:
                 # Of movements only a sweep tells that a document is not posted any more.
                 sweep = shown != "cursor" or self._spec.read == "movements"

@@ -45,6 +45,7 @@ Shape = TypeVar("Shape")
 class Plan(Protocol):
     """The exchange plan of the base, as far as a comparison of ids judges it."""
 
+    def is_trusted(self) -> bool: ...
     def pull(self) -> int: ...
     def waiting_ids(self) -> set[str]: ...
     def distrust(self, missed: int) -> None: ...
@@ -210,6 +211,10 @@ class OnecReader:
         """A comparison of all ids will also judge the exchange plan."""
         self._plan = plan
 
+    def shows_changes(self) -> bool:
+        """Documents and catalogs tell by their version that they changed."""
+        return True
+
     def comparison_begins(self) -> None:
         """All ids are going to be compared: what the plan has to bring until now must be here."""
         if self._plan is not None:
@@ -284,7 +289,7 @@ class MovementsReader(OnecReader):
     """The movements of a register that documents make: one record per recorder, its movements as lines.
 
     Windows are of the movements' own time. There are no versions: a comparison of all ids finds recorders that came or
-    vanished, not movements that changed.
+    vanished, not movements that changed. Unless an exchange plan brings those, everything is read again then.
     """
 
     key = "Recorder"
@@ -297,6 +302,9 @@ class MovementsReader(OnecReader):
 
     def edges(self, window: Window) -> None:
         """None: movements are not read slice by slice."""
+
+    def shows_changes(self) -> bool:
+        return self._plan is not None and self._plan.is_trusted()
 
     def key_pages(self, window: Window, claimed: int | None) -> Pager:
         options = {**self._options(window), "$select": self.key}

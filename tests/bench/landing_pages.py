@@ -192,6 +192,9 @@ class FileReader:
 
         return Pager(fetch, claimed, target_bytes=1 << 40, prefetch=4, first_page=DOCUMENTS, max_page=DOCUMENTS)
 
+    def shows_changes(self) -> bool:
+        return True
+
     def lookup(self, ids: Sequence[str]) -> Iterator[tuple[Sequence[str], bytes]]:
         raise AssertionError("nothing vanishes")
 

@@ -484,3 +484,15 @@ def test_landing_equals_the_base_whatever_happened(stage: None) -> None:
     )
     machine = Work if SEED is None else seed(int(SEED))(Work)
     run_state_machine_as_test(machine, settings=seen)
+
+
+@pytest.mark.parametrize("by_plan", [False, True])
+def test_an_old_movement_that_changed_is_found(stage: None, by_plan: bool) -> None:
+    """Movements have no version that a comparison of ids could show to differ."""
+    state = Work()
+    state.open(by_plan=by_plan, first=1)
+    state.order_comes(ago=300, ordered=[(1, Decimal(1), Decimal(5), False)], comment="")
+    state.catch_up()
+    state.order_is_edited(pick=1, ordered=[(1, Decimal(2), Decimal(7), False)], comment="")
+    state.catch_up()
+    state.find_nothing()

@@ -37,7 +37,7 @@ down:  ## stop everything that `make up` or `make demo` started
 
 .PHONY: test
 test: lint  ## everything that CI runs: the gauges, then all tests
-	@mkdir -p var/tmp var/home; HOME="$$PWD/var/home" TMPDIR="$$PWD/var/tmp" $(PYTHON) -m pytest $(ARGS)
+	@mkdir -p var/tmp var/home; HOME="$$PWD/var/home" TMPDIR="$$PWD/var/tmp" $(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=25 $(ARGS)
 
 .PHONY: lint
 lint: setup  ## style, types, import rules, SQL, dbt conventions, YAML

@@ -13,7 +13,7 @@ from rich.table import Table
 from tests.bench.result import Result
 from warehouse.settings import get_settings
 
-PARTS = ("landing", "crm")
+PARTS = ("landing", "crm", "marts")
 
 
 def main(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from alerts.followups import FollowUp
 from alerts.render import Contacts
 from warehouse.db import Connection
 
@@ -32,13 +33,21 @@ def read_managers(conn: Connection, keys: Iterable[tuple[str, str | None]]) -> d
     return {(row[0], row[1]): Manager(*row) for row in rows}
 
 
-def read_contacts(conn: Connection, instance: str, outlet_ids: Sequence[str]) -> Contacts:
-    """Phones by outlet id."""
-    rows = conn.execute(
+def read_contacts(conn: Connection, instance: str, rows: Sequence[FollowUp]) -> Contacts:
+    """Phones of the rows' outlets; of any outlet of the client for rows that are about none."""
+    outlets = sorted({outlet for row in rows for outlet in row.contact_outlets})
+    clients = sorted({row.client_id for row in rows if not row.contact_outlets})
+    found = conn.execute(
         """
-        select outlet_id, btrim(phone) from intermediate.int_client_contact
-        where instance = %s and outlet_id = any(%s) and btrim(phone) <> ''
+        select outlet_id, client_id, btrim(phone) from intermediate.int_client_contact
+        where instance = %s and (outlet_id = any(%s) or client_id = any(%s)) and btrim(phone) <> ''
+        order by client_id, outlet_id
         """,
-        [instance, list(outlet_ids)],
+        [instance, outlets, clients],
     ).fetchall()
-    return Contacts({row[0]: row[1] for row in rows})
+    by_client: dict[str, list[str]] = {}
+    for _, client, phone in found:
+        by_client.setdefault(client, []).append(phone)
+    return Contacts(
+        {outlet: phone for outlet, _, phone in found}, {client: by_client.get(client, []) for client in clients}
+    )

@@ -223,7 +223,7 @@ class _Courier:
             manager = self._manager(claim, managers)
             if manager is None:
                 continue
-            contacts = read_contacts(self.conn, row.instance, [outlet.outlet_id for outlet in row.outlets])
+            contacts = read_contacts(self.conn, row.instance, [row])
             delivery = Delivery(_key(claim), self.as_of, manager, [row], contacts, Quality())
             if ledger.renew(self.conn, claim, lease_seconds=self.lease_seconds):
                 deliveries[claim.key] = (claim, delivery)
@@ -369,7 +369,6 @@ class _Courier:
 
     def _list_delivery(self, claims: Sequence[Claim], manager: Manager) -> Delivery:
         rows = [claim.follow_up for claim in claims]
-        outlets = [outlet.outlet_id for row in rows for outlet in row.outlets]
         supplement = bool(
             ledger.already_sent_to(self.conn, self.as_of, self.channel.name, manager.instance, manager.manager_id)
         )
@@ -377,7 +376,7 @@ class _Courier:
         key = Key(
             sha256(joined.encode()).hexdigest()[:32], min(claim.planned_at for claim in claims), tried_before=False
         )
-        contacts = read_contacts(self.conn, manager.instance, outlets)
+        contacts = read_contacts(self.conn, manager.instance, rows)
         quality = read_quality(self.conn, self.as_of, manager.instance, manager.manager_id, self.language)
         return Delivery(key, self.as_of, manager, rows, contacts, quality, supplement)
 
@@ -402,7 +401,7 @@ class _Courier:
                 if manager is None:
                     raise Fatal(why)
                 if self.channel.per == "client":
-                    contacts = read_contacts(self.conn, row.instance, [outlet.outlet_id for outlet in row.outlets])
+                    contacts = read_contacts(self.conn, row.instance, [row])
                     delivery = Delivery(_key(group[0]), self.as_of, manager, [row], contacts, Quality())
                 else:
                     delivery = self._list_delivery(group, manager)

@@ -1,7 +1,8 @@
 """A row of marts.follow_up as the sender sees it: read from the ledger's frozen payload, money exact, no contacts."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -32,8 +33,27 @@ class OutletEvidence:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """Another reason than a missed order, at one outlet or at the whole client. Money in roubles.
+
+    facts: as the reason's model tells them; dates are dates, numbers Decimal or int, texts one printable line.
+    """
+
+    reason: str
+    subject_id: str
+    outlet_id: str | None
+    name: str
+    is_blocking: bool
+    money_at_risk: Decimal
+    confidence: str
+    facts: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class FollowUp:
-    """One client to call on one day. `outlets` hold the affected ones, the most expensive first."""
+    """One client to call on one day. `outlets` hold those without an order, the most expensive first; `findings` the
+    other reasons, the main one first.
+    """
 
     followup_id: str
     as_of: date
@@ -55,6 +75,18 @@ class FollowUp:
     outlets: tuple[OutletEvidence, ...]
     next_shipping_day: date | None
     data_as_of: datetime | None
+    findings: tuple[Finding, ...] = ()
+    escalated_from: str | None = None
+    stands_in_for: str | None = None
+    unanswered_since: date | None = None
+
+    @property
+    def contact_outlets(self) -> tuple[str, ...]:
+        """Outlets whose phones may be called, the main one first."""
+        own = [outlet.outlet_id for outlet in self.outlets]
+        told = [finding.outlet_id for finding in self.findings if finding.outlet_id]
+        order = [*told, *own] if self.rule_id != "missed_order" else [*own, *told]
+        return tuple(dict.fromkeys(order))
 
     @property
     def little_history(self) -> bool:
@@ -89,7 +121,45 @@ def follow_up_from_payload(text: str, *, list_rank: int | None = None) -> Follow
         outlets=tuple(outlets),
         next_shipping_day=_day(evidence.get("next_shipping_day")),
         data_as_of=_moment(evidence.get("data_as_of")),
+        findings=tuple(_finding(item) for item in evidence.get("findings") or []),
+        escalated_from=evidence.get("escalated_from"),
+        stands_in_for=evidence.get("stands_in_for"),
+        unanswered_since=_day(evidence.get("unanswered_since")),
     )
+
+
+def _finding(item: dict[str, Any]) -> Finding:
+    return Finding(
+        reason=item["reason"],
+        subject_id=item["subject_id"],
+        outlet_id=item.get("outlet_id"),
+        name=item.get("name") or "",
+        is_blocking=bool(item.get("is_blocking")),
+        money_at_risk=Decimal(item.get("money_at_risk") or 0),
+        confidence=item.get("confidence") or "ok",
+        facts={key: _fact(key, value) for key, value in item.items()},
+    )
+
+
+def _fact(key: str, value: Any) -> Any:
+    """Days are those whose name says so; names from outside become one line."""
+    if isinstance(value, list):
+        return [_fact(key, one) for one in value]
+    if isinstance(value, dict):
+        return {name: _fact(name, one) for name, one in value.items()}
+    if isinstance(value, str):
+        if key.endswith("_on") or key in _DAYS:
+            return _day(value)
+        return one_line(value)
+    return value
+
+
+_DAYS = {"order_dates", "missed_due_dates", "quarter_end"}
+
+
+def one_line(text: str | None) -> str:
+    """One line of printable text: names come from outside with line breaks, tabs and control characters."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text or "").split())
 
 
 def _outlet(item: dict[str, Any]) -> OutletEvidence:

@@ -108,7 +108,7 @@ def _withdraw_vanished(conn: Connection, values: dict[str, object]) -> int:
           and l.branch_id = %(branch_id)s and {_UNSENT} and l.state <> 'withdrawn'
           and not exists (
               select 1 from marts.follow_up as f
-              where f.as_of = l.as_of and f.instance = l.instance and f.client_id = l.client_id
+              where f.as_of = l.as_of and f.instance = l.instance and f.client_id = l.client_id and not f.is_holdout
           )
         """,  # noqa: S608  -- conditions are constants of this module
         values,
@@ -140,10 +140,13 @@ _NUMBERED = f"""
             partition by f.instance, f.manager_id order by f.list_rank, f.followup_id
         ) as place
         from marts.follow_up as f
-        where f.as_of = %(as_of)s and f.instance = %(instance)s
+        where f.as_of = %(as_of)s and f.instance = %(instance)s and not f.is_holdout
           and not {TOLD_EARLIER}
     )
 """  # noqa: S608
+
+# The rep's own capacity, where somebody has written it down, within the cap for everybody.
+_CAP = "least(%(cap)s, coalesce(n.calls_per_day, %(cap)s))"
 
 
 def _plan(conn: Connection, values: dict[str, object]) -> None:
@@ -156,7 +159,7 @@ def _plan(conn: Connection, values: dict[str, object]) -> None:
             n.followup_id, %(channel)s, n.as_of, n.instance, n.client_id, n.branch_id, n.manager_id,
             %(state)s, n.place, to_jsonb(n) - 'place', %(reason)s
         from numbered as n
-        where n.branch_id = %(branch_id)s and n.place <= %(cap)s
+        where n.branch_id = %(branch_id)s and n.place <= {_CAP}
           and not exists (
               select 1 from ops.delivery_ledger as o
               where o.instance = n.instance and o.client_id = n.client_id and o.as_of = n.as_of
@@ -174,7 +177,7 @@ def _plan(conn: Connection, values: dict[str, object]) -> None:
 
 def _beyond_cap(conn: Connection, values: dict[str, object]) -> int:
     row = conn.execute(
-        f"with {_NUMBERED} select count(*) from numbered where branch_id = %(branch_id)s and place > %(cap)s",  # noqa: S608
+        f"with {_NUMBERED} select count(*) from numbered as n where n.branch_id = %(branch_id)s and n.place > {_CAP}",  # noqa: S608
         values,
     ).fetchone()
     return int(row[0]) if row else 0

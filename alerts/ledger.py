@@ -38,18 +38,23 @@ class Claim:
 
 
 # Row `f` of marts.follow_up tells nothing that did not reach this channel on an earlier day: each of its outlets was
-# told of, silent since the same order. A client of whose outlets one has ordered meanwhile is no news.
+# told of, silent since the same order, and each other reason since the same day. A client of whose outlets one has
+# ordered meanwhile is no news; a reason that came on top is.
 TOLD_EARLIER = """
     exists (
         select 1 from ops.delivery_ledger as o
         where o.instance = f.instance and o.client_id = f.client_id and o.channel = %(channel)s and o.as_of < f.as_of
           and (o.state in ('sent', 'sending') or o.external_id is not null or o.needs_attention)
           and o.payload -> 'evidence' -> 'outlets' @> (
-              select jsonb_agg(
-                  jsonb_build_object('outlet_id', e -> 'outlet_id', 'last_ordered_on', e -> 'last_ordered_on')
+              select coalesce(
+                  jsonb_agg(
+                      jsonb_build_object('outlet_id', e -> 'outlet_id', 'last_ordered_on', e -> 'last_ordered_on')
+                  ),
+                  '[]'
               )
               from jsonb_array_elements(f.evidence -> 'outlets') as e
           )
+          and coalesce(o.payload -> 'evidence' -> 'signs', '[]') @> coalesce(f.evidence -> 'signs', '[]')
     )
 """
 

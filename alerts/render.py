@@ -12,9 +12,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
 from jinja2.runtime import Context
 
-from alerts import wording
-from alerts.followups import MAX_CYCLES_AT_RISK, FollowUp, OutletEvidence
+from alerts import reasons, wording
+from alerts.followups import MAX_CYCLES_AT_RISK, Finding, FollowUp, OutletEvidence, one_line
 from alerts.wording import Language
+
+clean = one_line
 
 FACT_LIMIT = 140
 TITLE_LIMIT = 250
@@ -29,8 +31,12 @@ _LABELS: dict[Language, dict[str, str]] = {
         "fact": "Что случилось",
         "money": "Под риском",
         "ask": "Что сделать",
-        "more_outlets": "и ещё {} — в приложенном файле",
-        "more_in_task": "и ещё {}",
+        "more_lines": "и ещё {}",
+        "inn": "ИНН",
+        "no_money": "нет",
+        "monthly": "{} в месяц",
+        "escalated": "Менеджер: {name}, с {since} без ответа. Решите, кто звонит.",
+        "stands_in": "Клиент менеджера {}: вы его замещаете.",
         "attached": "Этот же список — в приложенном файле: там можно отметить итог по каждому клиенту.",
         "total": "{}, под риском {}.",
         "at_risk": "Под риском: {}",
@@ -41,8 +47,12 @@ _LABELS: dict[Language, dict[str, str]] = {
         "fact": "What happened",
         "money": "At risk",
         "ask": "What to do",
-        "more_outlets": "and {} more in the attached file",
-        "more_in_task": "and {} more",
+        "more_lines": "and {} more",
+        "inn": "INN",
+        "no_money": "none",
+        "monthly": "{} a month",
+        "escalated": "Rep: {name}, unanswered since {since}. Decide who calls.",
+        "stands_in": "A client of {}: you stand in.",
         "attached": "The same list is in the attached file: mark the outcome of every call there.",
         "total": "{}, {} at risk.",
         "at_risk": "At risk: {}",
@@ -61,13 +71,15 @@ class Letter:
 
 @dataclass(frozen=True)
 class Contacts:
-    """Personal data, read when sending: client's phone by outlet id. Its repr shows nothing."""
+    """Personal data, read when sending: client's phones by outlet id and by client id. Its repr shows nothing."""
 
     phones: Mapping[str, str] = field(default_factory=dict, repr=False)
+    phones_of_clients: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
 
     def phone_of(self, row: FollowUp) -> str | None:
-        """The phone of the most expensive affected outlet that has one."""
-        return next((self.phones[o.outlet_id] for o in row.outlets if o.outlet_id in self.phones), None)
+        """The phone of the most expensive affected outlet that has one; for a debt, of any outlet of the client."""
+        known = [self.phones[outlet] for outlet in row.contact_outlets if outlet in self.phones]
+        return next(iter(known or self.phones_of_clients.get(row.client_id, ())), None)
 
 
 class Renderer:
@@ -83,18 +95,13 @@ class Renderer:
 
     def fact(self, row: FollowUp, *, named: bool = True) -> str:
         """What happened, at most 140 characters; `named` False leaves out the names of a client's outlets."""
-        if row.outlets_total <= 1 and row.outlets:
-            return self.outlet_fact(row.outlets[0], row.as_of)
-        names = [clean(outlet.name) for outlet in row.outlets if clean(outlet.name)]
-        for shown in range(min(len(names), 6) if named else 0, -1, -1):
-            more = row.outlets_affected - shown if shown else 0
-            text = self._text(
-                "fact_outlets",
-                row.as_of,
-                row=row,
-                named=names[:shown],
-                more=more,
-            )
+        return self._fact_of(row, row.rule_id, named=named)
+
+    def finding_fact(self, finding: Finding, as_of: date) -> str:
+        """What happened about one reason at one outlet or client, at most 140 characters."""
+        text = ""
+        for values in reasons.wordings(finding, self.language):
+            text = self._text(f"reason/{finding.reason}_fact", as_of, **values)
             if len(text) <= FACT_LIMIT:
                 return text
         return _clip(text, FACT_LIMIT)
@@ -114,52 +121,73 @@ class Renderer:
         return _clip(text, FACT_LIMIT)
 
     def ask(self, row: FollowUp) -> str:
-        """The request to the rep."""
-        only = row.outlets[0] if len(row.outlets) == 1 else None
-        return self._text(
-            "ask",
-            row.as_of,
-            outlets_affected=row.outlets_affected,
-            positions=only.usual_positions if only else None,
-            usual_amount=only.median_amount if only else None,
-            shipping_day=row.next_shipping_day,
-            little_history=row.little_history,
-        )
+        """The request to the rep: about the main reason, then a word on each other one."""
+        said = [self._ask_about(row, row.rule_id)]
+        for reason in row.reasons:
+            if reason != row.rule_id:
+                said.append(reasons.also(_first(row, reason), reason, self.language))
+        if row.escalated_from:
+            since = wording.day(row.unanswered_since, row.as_of) if row.unanswered_since else ""
+            said.append(self._labels["escalated"].format(name=clean(row.escalated_from), since=since))
+        elif row.stands_in_for:
+            said.append(self._labels["stands_in"].format(clean(row.stands_in_for)))
+        return " ".join(part for part in said if part)
 
     def arithmetic(self, row: FollowUp) -> str | None:
         """'2 × 18 400 ₽' when the amount of a single outlet is exactly that, also as it is shown in whole roubles."""
-        if len(row.outlets) != 1:
+        if len(row.outlets) + len(row.findings) != 1:
             return None
-        outlet = row.outlets[0]
-        times = min(outlet.missed_cycles, MAX_CYCLES_AT_RISK)
-        if times < 2 or outlet.median_amount is None or outlet.median_amount * times != row.money_at_risk:
+        if row.findings:
+            factors = reasons.factors(row.findings[0])
+        else:
+            outlet = row.outlets[0]
+            median = outlet.median_amount
+            factors = None if median is None else (Decimal(min(outlet.missed_cycles, MAX_CYCLES_AT_RISK)), median)
+        if factors is None:
             return None
-        if wording.whole_roubles(outlet.median_amount) * times != wording.whole_roubles(row.money_at_risk):
+        times, amount = factors
+        if times < 2 or times != int(times) or amount * times != row.money_at_risk:
             return None
-        return f"{times}{wording.NBSP}×{wording.NBSP}{wording.money(outlet.median_amount, self.language)}"
+        if wording.whole_roubles(amount) * times != wording.whole_roubles(row.money_at_risk):
+            return None
+        return f"{int(times)}{wording.NBSP}×{wording.NBSP}{wording.money(amount, self.language)}"
 
     def money_line(self, row: FollowUp) -> str:
         """'36 800 ₽ (2 × 18 400 ₽)'."""
+        if not row.money_at_risk:
+            return self._labels["no_money"]
         amount = wording.money(row.money_at_risk, self.language)
+        if row.reasons == (reasons.MONTHLY,):
+            amount = self._labels["monthly"].format(amount)
         arithmetic = self.arithmetic(row)
         return f"{amount} ({arithmetic})" if arithmetic else amount
 
     def place(self, row: FollowUp) -> str:
         """Outlet, its format and address, for a client with one outlet; how many outlets for a bigger one."""
-        if row.outlets_total > 1 or not row.outlets:
-            return wording.count(row.outlets_total, "outlet", self.language) if row.outlets_total > 1 else ""
-        outlet = row.outlets[0]
-        name = "" if clean(outlet.name) == clean(row.client_name) else clean(outlet.name)
-        return ", ".join(part for part in (name, clean(outlet.format), _street(outlet.address)) if part)
+        debtor = _first(row, "overdue_debt") if row.rule_id == "overdue_debt" else None
+        entity = debtor.facts.get("legal_entity_name") or "" if debtor else ""
+        inn = debtor.facts.get("inn") if debtor else None
+        said = ["" if entity == clean(row.client_name) else entity, f"{self._labels['inn']} {inn}" if inn else ""]
+        if row.outlets_total > 1:
+            said.append(wording.count(row.outlets_total, "outlet", self.language))
+        elif row.outlets or row.findings:
+            own = row.outlets[0] if row.outlets else None
+            facts = row.findings[0].facts if row.findings else {}
+            name = clean(own.name if own else facts.get("name"))
+            said.append("" if name == clean(row.client_name) else name)
+            said.append(clean(own.format if own else facts.get("format")))
+            said.append(_street(own.address if own else facts.get("address")))
+        return ", ".join(part for part in said if part)
 
     def outlet_lines(self, row: FollowUp, limit: int) -> list[str]:
-        """One line per affected outlet of a client with several; without a count when they all fit."""
-        if row.outlets_total <= 1:
-            return []
-        return [
-            self._text("outlet_line", row.as_of, name=clean(outlet.name), outlet=outlet, missed=_missed(outlet))
-            for outlet in row.outlets[:limit]
-        ]
+        """What the fact leaves open: one line per affected outlet of a client with several, and per other reason.
+
+        The last of more than `limit` lines counts those left out.
+        """
+        lines = self._lines(row)
+        if len(lines) <= limit:
+            return lines
+        return [*lines[:limit], self._labels["more_lines"].format(len(lines) - limit)]
 
     def data_line(self, row: FollowUp) -> str:
         """'Данные 1С на 06:10'."""
@@ -169,15 +197,12 @@ class Renderer:
 
     def task_title(self, row: FollowUp) -> str:
         """Title of the CRM task, at most 250 characters."""
-        return _clip(self._text("task_title", row.as_of, row=row), TITLE_LIMIT)
+        return _clip(self._text("task_title", row.as_of, row=row, what=self._what(row)), TITLE_LIMIT)
 
     def task_description(self, row: FollowUp, phone: str | None) -> str:
         """Body of the CRM task in BBCode."""
-        place = self.place(row) if row.outlets_total <= 1 else ""
-        lines = [place] if place else self.outlet_lines(row, OUTLETS_NAMED_IN_TASK)
-        left = row.outlets_affected - len(lines)
-        if row.outlets_total > 1 and left > 0:
-            lines.append(self._labels["more_in_task"].format(wording.count(left, "outlet", self.language)))
+        place = self.place(row) if row.outlets_total <= 1 or row.rule_id != reasons.MISSED_ORDER else ""
+        lines = [*([place] if place else []), *self.outlet_lines(row, OUTLETS_NAMED_IN_TASK)]
         return self._text(
             "task_description",
             row.as_of,
@@ -238,9 +263,6 @@ class Renderer:
 
     def _mail_row(self, number: int, row: FollowUp, contacts: Contacts) -> dict[str, Any]:
         lines = self.outlet_lines(row, OUTLETS_NAMED_IN_MAIL)
-        left = row.outlets_affected - len(lines)
-        if row.outlets_total > 1 and left > 0:
-            lines.append(self._labels["more_outlets"].format(wording.count(left, "outlet", self.language)))
         return {
             "number": number,
             "client": clean(row.client_name),
@@ -248,11 +270,97 @@ class Renderer:
             "phone": contacts.phone_of(row),
             "fact": self.fact(row, named=False),
             "outlet_lines": lines,
-            "money": wording.money(row.money_at_risk, self.language),
+            "money": wording.money(row.money_at_risk, self.language) if row.money_at_risk else "—",
             "arithmetic": self.arithmetic(row),
             "money_line": self._labels["at_risk"].format(self.money_line(row)),
             "ask": self.ask(row),
         }
+
+    def _what(self, row: FollowUp) -> str:
+        """'Нет заказа в 3 из 7 точек', 'Просрочен долг; нет заказа вовремя'."""
+        said = []
+        for reason in dict.fromkeys([row.rule_id, *row.reasons]):
+            affected = len(row.outlets) if reason == reasons.MISSED_ORDER else len(_of(row, reason))
+            if row.outlets_total > 1 and affected and _at_outlets(row, reason):
+                what = reasons.name(reason, self.language, many=True)
+                total = row.outlets_total
+                text = self._text(
+                    "fact_outlets", row.as_of, what=what, affected=affected, total=total, named=[], more=0
+                )
+                said.append(text.rstrip("."))
+            else:
+                said.append(reasons.name(reason, self.language))
+        return "; ".join([said[0], *(part[0].lower() + part[1:] for part in said[1:])])
+
+    def _fact_of(self, row: FollowUp, reason: str, *, named: bool) -> str:
+        findings = _of(row, reason)
+        if reason == reasons.MISSED_ORDER:
+            if row.outlets_total <= 1 and row.outlets:
+                return self.outlet_fact(row.outlets[0], row.as_of)
+            outlets = [outlet.name for outlet in row.outlets]
+        elif len(findings) == 1 and (row.outlets_total <= 1 or not _at_outlets(row, reason)):
+            return self.finding_fact(findings[0], row.as_of)
+        elif not _at_outlets(row, reason) and findings:
+            return _clip("; ".join(self.finding_fact(one, row.as_of) for one in findings), FACT_LIMIT)
+        else:
+            outlets = [finding.name for finding in findings]
+        affected = max(len(outlets), 1)
+        names = [clean(name) for name in outlets if clean(name)]
+        for shown in range(min(len(names), 6) if named else 0, -1, -1):
+            text = self._text(
+                "fact_outlets",
+                row.as_of,
+                what=reasons.name(reason, self.language, many=True),
+                affected=affected,
+                total=row.outlets_total,
+                named=names[:shown],
+                more=affected - shown if shown else 0,
+            )
+            if len(text) <= FACT_LIMIT:
+                return text
+        return _clip(text, FACT_LIMIT)
+
+    def _lines(self, row: FollowUp) -> list[str]:
+        several = row.outlets_total > 1
+        lines = []
+        for reason in dict.fromkeys([row.rule_id, *row.reasons]):
+            is_main = reason == row.rule_id
+            if reason == reasons.MISSED_ORDER and several:
+                lines += [
+                    self._text("outlet_line", row.as_of, name=clean(outlet.name), outlet=outlet, missed=_missed(outlet))
+                    for outlet in row.outlets
+                ]
+            elif reason == reasons.MISSED_ORDER and not is_main:
+                lines += [self.outlet_fact(outlet, row.as_of) for outlet in row.outlets]
+            elif reason != reasons.MISSED_ORDER:
+                for finding in _of(row, reason):
+                    fact = self.finding_fact(finding, row.as_of)
+                    if several and finding.outlet_id:
+                        lines.append(f"{clean(finding.name)}: {fact}")
+                    elif not is_main:
+                        lines.append(fact)
+        return lines
+
+    def _ask_about(self, row: FollowUp, reason: str) -> str:
+        if reason == reasons.MISSED_ORDER:
+            only = row.outlets[0] if len(row.outlets) == 1 else None
+            return self._text(
+                "ask",
+                row.as_of,
+                outlets_affected=len(row.outlets),
+                positions=only.usual_positions if only else None,
+                usual_amount=only.median_amount if only else None,
+                shipping_day=row.next_shipping_day,
+                little_history=row.little_history,
+            )
+        finding = _first(row, reason)
+        if finding is None:
+            return ""
+        values = next(reasons.wordings(finding, self.language))
+        candidates = finding.facts.get("candidates") or []
+        stocked = reasons.in_stock(candidates)
+        values = {**values, "in_stock": stocked, "shipping_day": row.next_shipping_day}
+        return self._text(f"reason/{reason}_ask", row.as_of, **values)
 
     def _letter(
         self,
@@ -292,11 +400,6 @@ class Renderer:
         return rendered.strip()
 
 
-def clean(text: str | None) -> str:
-    """One line of printable text: names come from outside with line breaks, tabs and control characters."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text or "").split())
-
-
 @lru_cache(maxsize=4)
 def _environment(language: Language, time_zone: str) -> Environment:
     """Templates with the filters of one language; filters that write days read the list's day from the context."""
@@ -326,13 +429,36 @@ def _environment(language: Language, time_zone: str) -> Environment:
         moment=moment,
         weekday=lambda value: wording.weekday(value, language),
         clock=lambda value: wording.clock_time(value, time_zone, language),
-        count=lambda number, noun: wording.count(number, noun, language),
+        number=lambda value: wording.number(value, language),
+        pieces=lambda value: wording.pieces(value, language),
+        ordinal=lambda value: wording.ordinal(value, language),
+        count=lambda number, noun: wording.count(len(number) if isinstance(number, list) else number, noun, language),
         form=lambda number, noun: wording.form(number, noun, language),
-        money=lambda amount: wording.money(amount, language),
+        money=lambda amount: wording.money(Decimal(amount), language),
         list_of=lambda items: wording.list_of(items, language),
         quoted=lambda name: wording.quoted(clean(name), language),
     )
+
+    @pass_context
+    def papers(context: Context, term: Mapping[str, Any]) -> str:
+        """' (УТ-1187 от 02.05, срок 16.05)' of the debt that is oldest."""
+        return wording.papers(term, context["as_of"], language)
+
+    environment.globals["papers"] = papers
     return environment
+
+
+def _of(row: FollowUp, reason: str) -> list[Finding]:
+    return [finding for finding in row.findings if finding.reason == reason]
+
+
+def _first(row: FollowUp, reason: str) -> Finding | None:
+    return next(iter(_of(row, reason)), None)
+
+
+def _at_outlets(row: FollowUp, reason: str) -> bool:
+    """Whether the reason is about outlets, and not about the client as a whole."""
+    return reason == reasons.MISSED_ORDER or any(finding.outlet_id for finding in _of(row, reason))
 
 
 def _street(address: str | None) -> str:

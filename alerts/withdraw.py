@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # Older tasks are the rep's own affair.
 WATCHED_DAYS = 14
+# An order is no answer to a debt, nor to what orders lack.
+ANSWERED_BY_AN_ORDER = ("missed_order", "lapsed", "second_order", "pre_due_reminder")
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,11 @@ def _answered(conn: Connection, as_of: date, task_channels: list[str]) -> list[_
                 o ->> 'outlet_id' as outlet_id,
                 (o ->> 'last_ordered_on')::date as last_ordered_on
             from ops.delivery_ledger as l
-            cross join lateral jsonb_array_elements(l.payload -> 'evidence' -> 'outlets') as o
+            cross join lateral jsonb_array_elements(
+                (l.payload -> 'evidence' -> 'outlets') || coalesce(l.payload -> 'evidence' -> 'findings', '[]')
+            ) as o
             where l.as_of between %s and %s and not l.needs_attention
+              and array(select jsonb_array_elements_text(l.payload -> 'reasons')) <@ %s::text[]
               and (
                   l.state in ('planned', 'held')
                   or (l.state = 'sent' and l.external_id is not null and l.channel = any(%s))
@@ -151,6 +156,6 @@ def _answered(conn: Connection, as_of: date, task_channels: list[str]) -> list[_
         having bool_and(ordered_on is not null)
         order by followup_id, channel
         """,
-        [as_of - timedelta(days=WATCHED_DAYS), as_of, task_channels],
+        [as_of - timedelta(days=WATCHED_DAYS), as_of, list(ANSWERED_BY_AN_ORDER), task_channels],
     ).fetchall()
     return [_Answered(*row) for row in rows]

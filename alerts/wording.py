@@ -1,9 +1,9 @@
 """Numbers, money and dates as people write them, and nouns that agree with them, in Russian and English."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -17,11 +17,14 @@ _NOUNS: dict[Language, dict[str, dict[str, str]]] = {
     "ru": {
         "client": {"one": "клиент", "few": "клиента", "many": "клиентов"},
         "day": {"one": "день", "few": "дня", "many": "дней"},
+        "day_acc": {"one": "день", "few": "дня", "many": "дней"},
+        "left": {"one": "остался", "few": "осталось", "many": "осталось"},
         "order": {"one": "заказ", "few": "заказа", "many": "заказов"},
         "outlet": {"one": "точка", "few": "точки", "many": "точек"},
         "outlet_in": {"one": "точке", "few": "точках", "many": "точках"},
         "outlet_of": {"one": "точки", "few": "точек", "many": "точек"},
         "position": {"one": "позиция", "few": "позиции", "many": "позиций"},
+        "position_acc": {"one": "позицию", "few": "позиции", "many": "позиций"},
         "week": {"one": "неделя", "few": "недели", "many": "недель"},
         "week_acc": {"one": "неделю", "few": "недели", "many": "недель"},
         "checked": {"one": "проверена", "few": "проверено", "many": "проверено"},
@@ -56,6 +59,10 @@ _WEEKDAYS_EN = {
     "вс": "Sundays",
 }
 _SPELLED_WEEKDAYS = 2
+_ORDINALS: dict[Language, tuple[str, ...]] = {
+    "ru": ("0-й", "Первый", "Второй", "Третий", "Четвёртый", "Пятый"),
+    "en": ("0th", "First", "Second", "Third", "Fourth", "Fifth"),
+}
 _REASONS: dict[str, dict[Language, str]] = {
     "no_manager": {"ru": "у клиента в 1С не указан менеджер", "en": "the client has no manager in 1C"},
     "unknown_manager": {"ru": "менеджер клиента не найден среди менеджеров 1С", "en": "1C does not know this manager"},
@@ -111,6 +118,24 @@ def money(amount: Decimal, language: Language, *, sign: bool = True) -> str:
         "\N{NARROW NO-BREAK SPACE}", NBSP
     )
     return f"{digits}{NBSP}₽" if sign else digits
+
+
+def number(value: Decimal | int, language: Language) -> str:
+    """At most three decimals: '1 204,5'."""
+    return format_decimal(value, format="#,##0.###", locale=language).replace("\N{NARROW NO-BREAK SPACE}", NBSP)
+
+
+def pieces(value: Decimal | int, language: Language) -> str:
+    """'6 шт.'; what is not whole is no pieces: '2,5'."""
+    if value != int(value):
+        return number(value, language)
+    return f"{number(value, language)}{NBSP}{'шт.' if language == 'ru' else 'pcs'}"
+
+
+def ordinal(value: int, language: Language) -> str:
+    """'Второй', 'Second'; '7-й', '7th' beyond the first five."""
+    spelled = _ORDINALS[language]
+    return spelled[value] if value < len(spelled) else f"{value}{'-й' if language == 'ru' else 'th'}"
 
 
 def day(value: date, as_of: date) -> str:
@@ -176,6 +201,17 @@ def every_days(cadence: Decimal, language: Language) -> str:
     if whole % 7 == 0:
         return "every week" if whole == 7 else f"every {count(whole // 7, 'week', 'en')}"
     return f"every {count(whole, 'day', 'en')}"
+
+
+def papers(term: Mapping[str, Any], as_of: date, language: Language) -> str:
+    """' (УТ-1187 от 02.05, срок 16.05)' of a debt: its document if it is the only one, and when it was due."""
+    due = day(term["due_on"], as_of)
+    number, arisen = term.get("document_number"), term.get("arisen_on")
+    if not number or (term.get("documents_total") or 1) > 1:
+        return f" (срок {due})" if language == "ru" else f" (due {due})"
+    if language == "ru":
+        return f" ({number} от {day(arisen, as_of)}, срок {due})" if arisen else f" ({number}, срок {due})"
+    return f" ({number} of {day(arisen, as_of)}, due {due})" if arisen else f" ({number}, due {due})"
 
 
 def list_of(items: Sequence[str], language: Language) -> str:

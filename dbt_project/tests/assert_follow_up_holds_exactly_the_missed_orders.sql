@@ -1,4 +1,5 @@
--- Every missed outlet is in its client's row once, with its money; nothing else is.
+-- Every missed outlet is in its client's row once, with its money, unless somebody has just spoken with the client; nothing
+-- else is told as missed.
 with listed as (
     select
         follow_ups.instance,
@@ -12,12 +13,18 @@ with listed as (
 
 missed as (
     select
-        instance,
-        client_id,
-        outlet_id,
-        money_at_risk
-    from {{ ref('order_expectation') }}
-    where as_of = {{ as_of() }} and status = 'missed_order'
+        expectations.instance,
+        expectations.client_id,
+        expectations.outlet_id,
+        expectations.money_at_risk
+    from {{ ref('order_expectation') }} as expectations
+    left join {{ ref('int_client_rest') }} as rests
+        on expectations.instance = rests.instance and expectations.client_id = rests.client_id
+    where
+        expectations.as_of = {{ as_of() }}
+        and expectations.status = 'missed_order'
+        and 'missed_order' = any({{ text_list('enabled_reasons') }})
+        and rests.client_id is null
 )
 
 (

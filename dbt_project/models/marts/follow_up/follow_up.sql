@@ -16,13 +16,8 @@
 }}
 
 -- Whom to call on the business date: one row per client, all its outlets and reasons merged.
-with expectations as (
-    select * from {{ ref('order_expectation') }}
-    where as_of = {{ as_of() }} and status = 'missed_order'
-),
-
-outlets as (
-    select * from {{ ref('int_outlet') }}
+with reasons as (
+    select * from {{ ref('int_follow_up_reason') }}
 ),
 
 clients as (
@@ -35,6 +30,14 @@ managers as (
 
 organisations as (
     select * from {{ ref('stg_onec__organisation') }}
+),
+
+standing as (
+    select * from {{ ref('int_follow_up_standing') }}
+),
+
+teams as (
+    select * from {{ ref('int_rep_team') }}
 ),
 
 coverage as (
@@ -51,52 +54,117 @@ today as (
     where date_day = {{ as_of() }}
 ),
 
-affected as (
+-- Roubles are counted once: what an order that did not come would have held is not missed in it a second time.
+counted as (
     select
-        expectations.*,
-        row_number() over (
-            partition by expectations.instance, expectations.client_id
-            order by expectations.money_at_risk desc, expectations.next_due_on asc, expectations.outlet_id asc
-        ) as outlet_rank,
-        jsonb_build_object(
-            'outlet_id', expectations.outlet_id,
-            'name', outlets.outlet_name,
-            'format', outlets.outlet_format_name,
-            'address', outlets.address,
-            'basis', expectations.basis,
-            'cadence_days', trim_scale(expectations.cadence_days),
-            'weekdays', expectations.weekdays,
-            'every_weeks', expectations.every_weeks,
-            'last_ordered_on', expectations.last_ordered_on,
-            'last_order_number', expectations.last_order_number,
-            'due_on', expectations.next_due_on,
-            'missed_due_dates', to_jsonb(expectations.missed_due_dates),
-            'missed_cycles', expectations.missed_cycles,
-            'median_amount', expectations.median_amount,
-            'usual_positions', expectations.usual_positions,
-            'money_at_risk', expectations.money_at_risk
-        ) as evidence
-    from expectations
-    inner join outlets on expectations.instance = outlets.instance and expectations.outlet_id = outlets.outlet_id
+        *,
+        case
+            when
+                money_group = 'basket'
+                and max(money_at_risk) filter (where money_group = 'order') over (partition by instance, client_id, outlet_id) > 0
+                then 0
+            when
+                money_group = 'order' and outlet_id is not null
+                and row_number() over (
+                    partition by instance, client_id, outlet_id, money_group
+                    order by money_at_risk desc, reason
+                ) > 1
+                then 0
+            else money_at_risk
+        end as counted_money
+    from reasons
 ),
 
--- The branch and the rep of the row are those of its biggest outlet.
+-- What stops the shipping is talked about first; then what costs most.
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by instance, client_id
+            order by is_blocking desc, counted_money * urgency desc, due_on asc, subject_id asc, reason asc
+        ) as place,
+        row_number() over (
+            partition by instance, client_id, reason
+            order by is_blocking desc, counted_money * urgency desc, due_on asc, subject_id asc
+        ) as place_in_reason,
+        row_number() over (
+            partition by instance, client_id, outlet_id
+            order by is_blocking desc, counted_money * urgency desc, due_on asc, subject_id asc, reason asc
+        ) as place_in_outlet
+    from counted
+),
+
+-- The branch and the rep of the row are those of its first reason.
 rows_by_client as (
     select
         instance,
         client_id,
-        min(branch_id) filter (where outlet_rank = 1) as branch_id,
-        min(manager_id) filter (where outlet_rank = 1) as manager_id,
-        count(*) as outlets_affected,
-        array_agg(outlet_id order by outlet_rank) as outlet_ids,
-        sum(money_at_risk) as money_at_risk,
-        min(next_due_on) as oldest_due_on,
-        bool_or(history_state <> 'established') as has_little_history,
-        jsonb_agg(evidence order by outlet_rank) as outlets_evidence,
-        -- What makes this the same story tomorrow: the reason, and since which order each outlet is silent.
-        string_agg(outlet_id || '@' || last_ordered_on, ',' order by outlet_id) as episode
-    from affected
+        min(branch_id) filter (where place = 1) as branch_id,
+        min(manager_id) filter (where place = 1) as own_manager_id,
+        min(reason) filter (where place = 1) as rule_id,
+        min(rule_version) filter (where place = 1) as rule_version,
+        array_agg(reason order by place) filter (where place_in_reason = 1) as reasons,
+        count(*) filter (where outlet_id is not null and place_in_outlet = 1) as outlets_affected,
+        coalesce(
+            array_agg(outlet_id order by place) filter (where outlet_id is not null and place_in_outlet = 1),
+            cast(array[] as text[])
+        ) as outlet_ids,
+        sum(counted_money) as money_at_risk,
+        sum(counted_money * urgency) as priority,
+        min(due_on) as oldest_due_on,
+        bool_or(confidence <> 'ok') as has_little_history,
+        bool_or(reason = 'overdue_debt') as has_debt,
+        coalesce(jsonb_agg(evidence order by place) filter (where reason = 'missed_order'), '[]') as outlets_evidence,
+        jsonb_agg(
+            jsonb_build_object(
+                'reason', reason,
+                'subject_id', subject_id,
+                'rule_version', rule_version,
+                'baseline', baseline,
+                'confidence', confidence,
+                'is_blocking', is_blocking,
+                'money_at_risk', counted_money
+            ) || evidence
+            order by place
+        ) filter (where reason <> 'missed_order') as findings,
+        -- What makes this the same story tomorrow: the reasons, and since when each of them has been so.
+        string_agg(
+            case when reason = 'missed_order' then '' else reason || ':' end
+            || subject_id || '@' || coalesce(cast(episode_on as text), ''),
+            ',' order by reason, subject_id
+        ) as episode,
+        jsonb_agg(
+            jsonb_build_object('reason', reason, 'subject_id', subject_id, 'since', episode_on) order by reason, subject_id
+        ) filter (where reason <> 'missed_order') as signs
+    from ranked
     group by instance, client_id
+),
+
+-- Unanswered for too long: the supervisor, if there is one. Away: the deputy.
+placed as (
+    select
+        rows_by_client.*,
+        coalesce(standing.is_unanswered, false) and teams.supervisor_id is not null as is_escalated,
+        case
+            when coalesce(standing.is_unanswered, false) then coalesce(teams.supervisor_id, teams.deputy_id, rows_by_client.own_manager_id)
+            else coalesce(teams.deputy_id, rows_by_client.own_manager_id)
+        end as manager_id,
+        standing.unanswered_since,
+        -- By the client and the month, so that it stays what it is all month; never who owes, never the dearest.
+        coalesce(
+            not rows_by_client.has_debt
+            and not coalesce(standing.is_vip, false)
+            and mod(
+                cast(cast('x' || left(
+                    md5(rows_by_client.instance || '|' || rows_by_client.client_id || '|' || to_char({{ as_of() }}, 'YYYY-MM')), 8
+                ) as bit(32)) as bigint),
+                100
+            ) < {{ var('holdout_percent') }},
+            false
+        ) as is_holdout
+    from rows_by_client
+    left join standing on rows_by_client.instance = standing.instance and rows_by_client.client_id = standing.client_id
+    left join teams on rows_by_client.instance = teams.instance and rows_by_client.own_manager_id = teams.manager_id
 )
 
 select
@@ -104,7 +172,9 @@ select
         encode(
             sha256(
                 convert_to(
-                    rows_by_client.instance || '|' || rows_by_client.client_id || '|missed_order|' || rows_by_client.episode,
+                    placed.instance || '|' || placed.client_id || '|'
+                    || case when placed.findings is null then 'missed_order' else 'reasons' end
+                    || '|' || placed.episode || case when placed.is_escalated then '|escalated' else '' end,
                     'UTF8'
                 )
             ),
@@ -113,36 +183,57 @@ select
         32
     ) as followup_id,
     {{ as_of() }} as as_of,
-    rows_by_client.instance,
-    rows_by_client.client_id,
+    placed.instance,
+    placed.client_id,
     clients.client_name,
-    rows_by_client.branch_id,
+    placed.branch_id,
     organisations.name as branch_name,
-    rows_by_client.manager_id,
+    placed.manager_id,
     managers.name as manager_name,
-    cast(array['missed_order'] as text[]) as reasons,
-    'missed_order' as rule_id,
-    {{ var('missed_order_rule_version') }} as rule_version,
-    cast(greatest(clients.outlets_total, rows_by_client.outlets_affected) as integer) as outlets_total,
-    cast(rows_by_client.outlets_affected as integer) as outlets_affected,
-    rows_by_client.outlet_ids,
-    cast(rows_by_client.money_at_risk as numeric(18, 2)) as money_at_risk,
+    placed.reasons,
+    placed.rule_id,
+    cast(placed.rule_version as integer) as rule_version,
+    cast(greatest(clients.outlets_total, placed.outlets_affected) as integer) as outlets_total,
+    cast(placed.outlets_affected as integer) as outlets_affected,
+    placed.outlet_ids,
+    cast(placed.money_at_risk as numeric(18, 2)) as money_at_risk,
     cast(
         row_number() over (
-            partition by rows_by_client.instance, rows_by_client.manager_id
-            order by rows_by_client.money_at_risk desc, rows_by_client.oldest_due_on asc, rows_by_client.client_id asc
+            partition by placed.instance, placed.manager_id
+            order by placed.priority desc, placed.oldest_due_on asc, placed.client_id asc
         ) as integer
     ) as list_rank,
-    case when rows_by_client.has_little_history then 'little_history' else 'ok' end as confidence,
-    jsonb_build_object(
-        'outlets', rows_by_client.outlets_evidence,
+    case when placed.has_little_history then 'little_history' else 'ok' end as confidence,
+    jsonb_strip_nulls(
+        jsonb_build_object(
+            'findings', placed.findings,
+            'signs', placed.signs
+            || case
+                when placed.is_escalated
+                    then jsonb_build_array(jsonb_build_object('reason', 'escalated', 'subject_id', placed.manager_id))
+                else '[]'
+            end,
+            'escalated_from', case when placed.is_escalated then own_managers.name end,
+            'stands_in_for',
+            case when not placed.is_escalated and placed.manager_id <> placed.own_manager_id then own_managers.name end,
+            'unanswered_since', case when placed.is_escalated then placed.unanswered_since end
+        )
+    )
+    || jsonb_build_object(
+        'outlets', placed.outlets_evidence,
         'next_shipping_day', today.following_delivery_day,
         'data_as_of', to_char(coverage.data_as_of at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-    ) as evidence
-from rows_by_client
-left join clients on rows_by_client.instance = clients.instance and rows_by_client.client_id = clients.client_id
-left join managers on rows_by_client.instance = managers.instance and rows_by_client.manager_id = managers.manager_id
+    ) as evidence,
+    placed.is_escalated,
+    placed.is_holdout,
+    capacity.calls_per_day
+from placed
+left join clients on placed.instance = clients.instance and placed.client_id = clients.client_id
+left join managers on placed.instance = managers.instance and placed.manager_id = managers.manager_id
+left join managers as own_managers
+    on placed.instance = own_managers.instance and placed.own_manager_id = own_managers.manager_id
+left join teams as capacity on placed.instance = capacity.instance and placed.manager_id = capacity.manager_id
 left join organisations
-    on rows_by_client.instance = organisations.instance and rows_by_client.branch_id = organisations.organisation_id
-left join coverage on rows_by_client.instance = coverage.instance
+    on placed.instance = organisations.instance and placed.branch_id = organisations.organisation_id
+left join coverage on placed.instance = coverage.instance
 left join today on true

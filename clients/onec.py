@@ -105,7 +105,7 @@ class OnecClient:
         self.pace = Pace()
         self._seats = Seats(self._connect)
         self._goodbye = ""
-        self._leaving: threading.Thread | None = None
+        self._leaving: list[threading.Thread] = []
 
     def __enter__(self) -> "OnecClient":
         return self
@@ -113,25 +113,20 @@ class OnecClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def rest(self) -> None:
-        """End the sessions without waiting for it: nothing is asked for now. The client may be used again."""
-        self._stay()
-        self._leaving = threading.Thread(target=self._leave, name="goodbye")
-        self._leaving.start()
+    def rest(self, *, but: int = 0) -> None:
+        """End the sessions, but so many, without waiting for it. The client may be used again."""
+        thread = threading.Thread(target=self._leave, args=(but,), name="goodbye")
+        self._leaving.append(thread)
+        thread.start()
 
     def close(self) -> None:
         """End the sessions. The client may be used again, it then begins new ones."""
-        self._stay()
-        self._leave()
+        while self._leaving:
+            self._leaving.pop().join()
+        self._leave(0)
 
-    def _leave(self) -> None:
-        self._seats.close(f"{self._root}/{self._goodbye}", self._slot)
-
-    def _stay(self) -> None:
-        """Wait for those that are leaving."""
-        if self._leaving is not None:
-            self._leaving.join()
-            self._leaving = None
+    def _leave(self, but: int) -> None:
+        self._seats.close(f"{self._root}/{self._goodbye}", self._slot, but=but)
 
     def greet(self) -> Greeting:
         """Ask the root of the publication, once: does it answer, does it let us in, what is published.
@@ -167,10 +162,14 @@ class OnecClient:
         except NotFound:
             return None
 
-    def count(self, source_set: str, options: Mapping[str, str]) -> int | None:
-        """How many records a filter selects, by 1C itself; None when this base cannot count."""
+    def count(self, source_set: str, options: Mapping[str, str], *, last: bool = False) -> int | None:
+        """How many records a filter selects, by 1C itself; None when this base cannot count.
+
+        last: nothing else is going to be asked, the session ends with it.
+        """
         try:
-            answer = self._read(f"{source_set}/$count", options, source_set, True, shape="text").removeprefix(BOM)
+            counted = self._read(f"{source_set}/$count", options, source_set, True, shape="text", last=last)
+            answer = counted.removeprefix(BOM)
             return int(answer.strip())
         except ValueError:
             pass
@@ -250,11 +249,13 @@ class OnecClient:
         *,
         shape: str = "json",
         max_bytes: int = 1 << 29,
+        last: bool = False,
     ) -> bytes:
         url = f"{self._root}/{quote(path, safe=_SAFE_IN_PATH)}{query(options)}"
 
         def once() -> bytes:
-            answer = self._send("GET", url, "application/json" if shape == "json" else "*/*", max_bytes=max_bytes)
+            accept = "application/json" if shape == "json" else "*/*"
+            answer = self._send("GET", url, accept, max_bytes=max_bytes, last=last)
             problem = judge(answer, source_set, shape=shape, secrets=self._secrets)
             if problem is not None:
                 raise problem
@@ -277,6 +278,7 @@ class OnecClient:
         *,
         max_bytes: int,
         sink: BinaryIO | None = None,
+        last: bool = False,
     ) -> Response:
         def request(http: HttpSession, extra: dict[str, str]) -> Response:
             headers = {"Accept": accept, **extra}
@@ -284,7 +286,7 @@ class OnecClient:
             return http.request(method, url, headers=headers, max_bytes=max_bytes, sink=sink, repeatable=True)
 
         with self._slot():
-            answer = self._seats.send(request)
+            answer = self._seats.send(request, last=last)
         if answer.status == 200:
             self.pace.note(answer.elapsed)
         return answer

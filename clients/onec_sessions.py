@@ -31,15 +31,21 @@ class Seat:
         self.http = http
         self._session: Literal["unknown", "kept", "ignored"] = "unknown"
 
-    def send(self, request: Request) -> Response:
-        """Send in the session of this seat; one that 1C has ended meanwhile is begun again."""
-        answer = request(self.http, self._headers())
+    def send(self, request: Request, *, last: bool = False) -> Response:
+        """Send in the session of this seat; one that 1C has ended meanwhile is begun again.
+
+        last: the session ends with this request, and none begins for it.
+        """
+        answer = request(self.http, self._headers(last))
         if self._session == "kept" and is_ended(answer):
             log.info("1C has ended the session, beginning another")
             self.http.forget_cookies()
             self._session = "unknown"
-            answer = request(self.http, self._headers())
-        if self._session == "unknown" and answer.status == 200:
+            answer = request(self.http, self._headers(last))
+        if last and self._session == "kept":
+            self.http.forget_cookies()
+            self._session = "unknown"
+        elif not last and self._session == "unknown" and answer.status == 200:
             self._session = "kept" if self.http.cookie(COOKIE) else "ignored"
         return answer
 
@@ -58,7 +64,9 @@ class Seat:
                 log.info("1C was not told that a session may end, it will end by itself: %s", error)
         self.http.close()
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, last: bool) -> dict[str, str]:
+        if last:
+            return {_HEADER: "finish"} if self._session == "kept" else {}
         return {_HEADER: "start"} if self._session == "unknown" else {}
 
 
@@ -72,18 +80,23 @@ class Seats:
         self._most: int | None = None
         self._changed = threading.Condition()
 
-    def send(self, request: Request) -> Response:
-        """Send in a free seat. When 1C has no session for one more of us, one of the others is waited for."""
+    def send(self, request: Request, *, last: bool = False) -> Response:
+        """Send in a free seat; with the `last` request its session ends.
+
+        When 1C has no session for one more of us, one of the others is waited for.
+        """
         while True:
             with self._seat() as seat:
-                answer = seat.send(request)
+                answer = seat.send(request, last=last)
                 if not (is_refused(answer) and self._make_do()):
                     return answer
 
-    def close(self, url: str, slot: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
-        """End every session that is not in use; `url` is a small request, `slot` is entered around each."""
+    def close(
+        self, url: str, slot: Callable[[], AbstractContextManager[object]] = nullcontext, *, but: int = 0
+    ) -> None:
+        """End every session that is not in use, but so many; `url` is a small request, entered by `slot` each."""
         with self._changed:
-            seats, self._idle = self._idle, []
+            self._idle, seats = self._idle[:but], self._idle[but:]
         if not seats:
             return
 

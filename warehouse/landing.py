@@ -474,7 +474,8 @@ class Landing:
         records = {record.record_id: record for record in page.records}
         news = _News(unchanged=len(page.records) - len(records))
         if page.all_new:
-            news.new = list(records.values())
+            # In the order of their key the index grows at one place; sources have orders of their own.
+            news.new = [records[record_id] for record_id in sorted(records)]
             return news
         known = {
             row[0]: row[1:]

@@ -137,7 +137,7 @@ class PagedLoad:
         claimed = self._count_at_first(span)
         slices = self._slices(span, claimed)
         if len(slices) == 1:
-            self._read_slice(span, claimed, sweep=sweep)
+            self._read_slice(span, claimed, sweep=sweep, at_last=not sweep)
             return
         for part in slices:
             self._read_slice(part, self._reader.count(part), sweep=sweep)
@@ -174,16 +174,16 @@ class PagedLoad:
             return []
         return [*self._borders(begin, middle), middle, *self._borders(middle, end)]
 
-    def _read_slice(self, span: Window, claimed: int | None, *, sweep: bool) -> None:
+    def _read_slice(self, span: Window, claimed: int | None, *, sweep: bool, at_last: bool = False) -> None:
         """Read until a pass was complete, land everything on the way, then look for what vanished.
 
-        claimed: what the source has by its own word.
+        claimed: what the source has by its own word. at_last: nothing is read after it.
         """
         all_new = self._landing.is_empty()
         for attempt in range(1, MAX_PASSES + 1):
             this = Pass(claimed if attempt == 1 else self._reader.count(span))
             self._claim(this.claimed)
-            claimed_after = self._pass(this, span, all_new=all_new)
+            claimed_after = self._pass(this, span, all_new=all_new, at_last=at_last)
             all_new = False
             if this.is_clean(claimed_after):
                 break
@@ -202,7 +202,7 @@ class PagedLoad:
     def _claim(self, claimed: int | None) -> None:
         self._counters.rows_claimed = None if claimed is None else self._claimed_before + claimed
 
-    def _pass(self, this: Pass, span: Window, *, all_new: bool) -> int | None:
+    def _pass(self, this: Pass, span: Window, *, all_new: bool, at_last: bool) -> int | None:
         """One pass over the pages. While one is written, the next one is decoded and those behind it are fetched.
 
         Returns what the source claims to have after the last one.
@@ -227,12 +227,18 @@ class PagedLoad:
                         page.compressed = packed.result
                     add(self._counters, self._landing.finish())
                     self._landing.begin(page, load_id=self._load_id, loaded_at=clock.now())
-                claimed_after = self._reader.count(span)
+                claimed_after = self._count_after(this, span, at_last=at_last)
                 add(self._counters, self._landing.finish())
             except BaseException:
                 self._landing.abandon()
                 raise
         return claimed_after
+
+    def _count_after(self, this: Pass, span: Window, *, at_last: bool) -> int | None:
+        reader = self._reader
+        if at_last and isinstance(reader, GuestReader) and this.is_clean(this.claimed):
+            return reader.count_at_last(span)
+        return reader.count(span)
 
     def _news(self, body: bytes) -> tuple[bytes, list[str]]:
         """A page without the records that have landed byte for byte, and the keys of those.

@@ -144,6 +144,10 @@ class OnecReader:
             wished = paging.fitting(self._target_bytes, records, len(body))
             self._page_size = min(wished, paging.FIRST_PAGE * paging.GROWTH, paging.MAX_PAGE)
 
+    def count_at_last(self, window: Window) -> int | None:
+        self._client.rest(but=1)
+        return self._client.count(self._mapping.source_set, self._options(window), last=True)
+
     def rest(self) -> None:
         self._client.rest()
 

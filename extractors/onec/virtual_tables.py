@@ -79,6 +79,9 @@ class SliceReader(OnecReader):
     def count(self, window: Window) -> None:
         """None: 1C counts the rows of a virtual table only by computing them."""
 
+    def count_at_last(self, window: Window) -> None:
+        """None, as `count`."""
+
     def size_up(self, window: Window) -> None:
         """Nothing to learn: it is asked for whole."""
 

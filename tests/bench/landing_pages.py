@@ -38,7 +38,7 @@ ORDER_COPY = (
     "load_id", "loaded_at", "instance", "record_id", "number", "dated_at", "posted", "deletion_mark", "partner_id",
     "legal_entity_id", "organisation_id", "agreement_id", "manager_id", "warehouse_id", "currency_id", "amount",
     "price_includes_vat", "operation", "department_id", "delivery_address", "delivery_method", "comment", "status",
-    "approved", "requested_on", "source_version", "row_hash",
+    "approved", "requested_on", "source_version", "row_hash", "original_hash",
 )  # fmt: skip
 LINE_COPY = (
     "load_id", "instance", "record_id", "line_no", "product_id", "characteristic_id", "package_id",
@@ -144,7 +144,7 @@ def _document(
         f"1\t2026-11-01 00:00:00+00\tbench\t{key}\tТД{number:08}\t{day} {hour:02}:15:00+03\tt\tf\t"
         f"{partner}\t{legal}\t{org}\t{agreement}\t{manager}\t{warehouse}\t{currency}\t{_kopecks(amount)}\tt\t"
         f"РеализацияКлиенту\t\\N\tг. Тверь, ул. Озёрная, д. {number % 90}\tСиламиПеревозчика\t\\N\tКОбеспечению\tt\t"
-        f"\\N\t{version}\t\\\\x{key.replace('-', '')}\n"
+        f"\\N\t{version}\t\\\\x{key.replace('-', '')}\t\\\\x{key.replace('-', '')}\n"
     )
 
 

@@ -1,6 +1,6 @@
 {{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
 
--- What the silence after a purchase came to before the next one, or the business date: a risk when it is longer than the
+-- What the silence after a sign of life came to before the next one, or the business date: a risk when it is longer than the
 -- outlet's rhythm and its own late gaps, a lapse after several cycles, a loss after half a year or when it was closed.
 with outlets as (
     select * from {{ ref('int_outlet') }}
@@ -19,20 +19,64 @@ closures as (
     select * from {{ ref('int_outlet_closure') }}
 ),
 
+-- An order is a sign of life too, even before it is shipped, or when we cancelled it.
+signs as (
+    select
+        instance,
+        outlet_id,
+        purchased_on as sign_on,
+        purchased_on
+    from purchases
+    union all
+    select
+        orders.instance,
+        orders.outlet_id,
+        orders.ordered_on as sign_on,
+        cast(null as date) as purchased_on
+    from {{ ref('fct_order_occasion') }} as orders
+    where orders.ordered_on <= {{ as_of() }}
+),
+
+days as (
+    select
+        instance,
+        outlet_id,
+        sign_on,
+        max(purchased_on) as purchased_on
+    from signs
+    group by instance, outlet_id, sign_on
+),
+
+followed as (
+    select
+        instance,
+        outlet_id,
+        sign_on,
+        max(purchased_on) over in_time as last_purchased_on,
+        lead(sign_on) over in_time as next_on
+    from days
+    window in_time as (partition by instance, outlet_id order by sign_on)
+),
+
 gaps as (
     select
-        purchases.*,
-        lead(purchases.purchased_on) over (
-            partition by purchases.instance, purchases.outlet_id order by purchases.purchased_on
-        ) as next_on,
+        followed.instance,
+        followed.outlet_id,
+        followed.sign_on,
+        followed.next_on,
+        purchases.late_gap_days,
         greatest(
             coalesce(cadence.cadence_days, purchases.cycle_days, {{ var('placement_default_cycle_days') }}), 1
         ) as usual_days,
-        case when outlets.closed_on between purchases.purchased_on + 1 and {{ as_of() }} then outlets.closed_on end
-            as closed_on
-    from purchases
-    inner join outlets on purchases.instance = outlets.instance and purchases.outlet_id = outlets.outlet_id
-    left join cadence on purchases.instance = cadence.instance and purchases.outlet_id = cadence.outlet_id
+        case when outlets.closed_on between followed.sign_on + 1 and {{ as_of() }} then outlets.closed_on end as closed_on
+    from followed
+    inner join purchases
+        on
+            followed.instance = purchases.instance
+            and followed.outlet_id = purchases.outlet_id
+            and followed.last_purchased_on = purchases.purchased_on
+    inner join outlets on followed.instance = outlets.instance and followed.outlet_id = outlets.outlet_id
+    left join cadence on followed.instance = cadence.instance and followed.outlet_id = cadence.outlet_id
 ),
 
 -- When silence would have become a risk, a lapse, a loss.
@@ -40,15 +84,15 @@ silences as (
     select
         instance,
         outlet_id,
-        purchased_on,
+        sign_on,
         least(next_on, {{ as_of() }} + 1) as until_on,
         case when closed_on < coalesce(next_on, 'infinity') then closed_on end as closed_on,
-        purchased_on + 1
+        sign_on + 1
         + cast(ceil(greatest(usual_days + {{ var('learned_grace_days') }}, late_gap_days)) as integer) as risk_on,
-        purchased_on
+        sign_on
         + greatest(cast(ceil({{ var('lapsed_min_cycles') }} * usual_days) as integer), {{ var('lapsed_min_days') }})
             as lapse_on,
-        purchased_on + greatest(
+        sign_on + greatest(
             cast(ceil({{ var('lapsed_min_cycles') }} * usual_days) as integer),
             {{ var('lapsed_min_days') }}, {{ var('lost_days') }}
         ) as loss_on
@@ -64,18 +108,18 @@ closed_days as (
     select
         silences.instance,
         silences.outlet_id,
-        silences.purchased_on,
+        silences.sign_on,
         silences.risk_on,
         silences.lapse_on,
         silences.loss_on,
-        greatest(closures.closed_from, silences.purchased_on + 1) as closed_from,
-        closures.closed_to - greatest(closures.closed_from, silences.purchased_on + 1) + 1 as days
+        greatest(closures.closed_from, silences.sign_on + 1) as closed_from,
+        closures.closed_to - greatest(closures.closed_from, silences.sign_on + 1) + 1 as days
     from long_silences as silences
     inner join closures
         on
             silences.instance = closures.instance
             and silences.outlet_id = closures.outlet_id
-            and silences.purchased_on < closures.closed_to
+            and silences.sign_on < closures.closed_to
             and silences.until_on > closures.closed_from
 ),
 
@@ -84,19 +128,19 @@ stopped as (
     select
         instance,
         outlet_id,
-        purchased_on,
+        sign_on,
         sum(days) filter (where closed_from < risk_on) as before_risk,
         sum(days) filter (where closed_from < lapse_on) as before_lapse,
         sum(days) filter (where closed_from < loss_on) as before_loss
     from closed_days
-    group by instance, outlet_id, purchased_on
+    group by instance, outlet_id, sign_on
 ),
 
 clocked as (
     select
         silences.instance,
         silences.outlet_id,
-        silences.purchased_on,
+        silences.sign_on,
         silences.until_on,
         silences.closed_on,
         silences.risk_on + cast(coalesce(stopped.before_risk, 0) as integer) as risk_on,
@@ -107,14 +151,14 @@ clocked as (
         on
             silences.instance = stopped.instance
             and silences.outlet_id = stopped.outlet_id
-            and silences.purchased_on = stopped.purchased_on
+            and silences.sign_on = stopped.sign_on
 ),
 
 steps as (
     select
         instance,
         outlet_id,
-        purchased_on,
+        sign_on,
         until_on,
         'at_risk' as stage,
         risk_on as entered_on,
@@ -125,7 +169,7 @@ steps as (
     select
         instance,
         outlet_id,
-        purchased_on,
+        sign_on,
         until_on,
         'lapsed' as stage,
         lapse_on as entered_on,
@@ -136,7 +180,7 @@ steps as (
     select
         instance,
         outlet_id,
-        purchased_on,
+        sign_on,
         until_on,
         'lost' as stage,
         least(loss_on, closed_on) as entered_on,
@@ -148,7 +192,7 @@ steps as (
 select
     instance,
     outlet_id,
-    purchased_on,
+    sign_on,
     stage,
     entered_on,
     reason

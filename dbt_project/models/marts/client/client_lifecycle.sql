@@ -51,38 +51,21 @@ steps_of_silence as (
     select * from {{ ref('int_outlet_silence') }}
 ),
 
-gone as (
+steps_of_purchase as (
     select
         instance,
         outlet_id,
-        purchased_on
-    from steps_of_silence
-    where stage in ('lapsed', 'lost')
-    group by instance, outlet_id, purchased_on
-),
-
-steps_of_purchase as (
-    select
-        purchases.instance,
-        purchases.outlet_id,
         case
-            when lag(gone.purchased_on) over in_time is not null then 'reactivated'
-            when purchases.purchase_no = 1 then 'first'
+            when purchase_no = 1 then 'first'
             when
-                purchases.purchase_no >= {{ var('min_occasions') }}
-                and purchases.purchased_on >= purchases.first_purchased_on + {{ var('regular_min_days') }}
+                purchase_no >= {{ var('min_occasions') }}
+                and purchased_on >= first_purchased_on + {{ var('regular_min_days') }}
                 then 'regular'
             else 'new'
         end as stage,
-        purchases.purchased_on as entered_on,
+        purchased_on as entered_on,
         'purchase' as reason
     from purchases
-    left join gone
-        on
-            purchases.instance = gone.instance
-            and purchases.outlet_id = gone.outlet_id
-            and purchases.purchased_on = gone.purchased_on
-    window in_time as (partition by purchases.instance, purchases.outlet_id order by purchases.purchased_on)
 ),
 
 firsts as (
@@ -175,11 +158,31 @@ steps as (
     from steps_of_silence
 ),
 
-compared as (
+after as (
     select
         steps.*,
         lag(stage) over (partition by instance, outlet_id order by entered_on, stage_order) as stage_before
     from steps
+),
+
+-- A purchase after a lapse is a return. An order that never became a purchase is none: the outlet is as lapsed as before.
+returned as (
+    select
+        instance,
+        outlet_id,
+        case when reason = 'purchase' and stage_before in ('lapsed', 'lost') then 'reactivated' else stage end as stage,
+        entered_on,
+        reason,
+        stage_order
+    from after
+    where stage <> 'at_risk' or coalesce(stage_before, '') not in ('lapsed', 'lost')
+),
+
+compared as (
+    select
+        returned.*,
+        lag(stage) over (partition by instance, outlet_id order by entered_on, stage_order) as stage_before
+    from returned
 ),
 
 changes as (

@@ -149,11 +149,11 @@ select
         as days_in_stage,
     case when by_stage.stage_kind = 'open' and by_stage.is_current then cast(by_stage.days_so_far as integer) end
         as age_days,
-    by_stage.moved_on is not null as has_moved_on,
+    by_stage.moved_on is not null as is_passed,
     by_stage.stage_kind = 'open' and by_stage.first_entered_on + {{ var('funnel_window_days') }} <= {{ as_of() }}
         as is_window_complete,
     coalesce(by_stage.moved_on - by_stage.first_entered_on <= {{ var('funnel_window_days') }}, false)
-        as has_moved_on_in_window,
+        as is_passed_in_window,
     case
         when by_stage.stage_kind <> 'open' then by_stage.stage_kind
         when by_stage.moved_on is not null then 'moved_on'

@@ -15,8 +15,9 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from alerts import wording
+from alerts import reasons, wording
 from alerts.followups import FollowUp
+from alerts.outcome_names import outcome_labels
 from alerts.quality import STATUS_LABELS, Quality
 from alerts.render import Contacts, Renderer, clean
 from alerts.wording import Language
@@ -40,10 +41,6 @@ _TEXTS: dict[Language, dict[str, Any]] = {
         "points": ("№", "Клиент", "Точка", "Формат", "Адрес", "Телефон", "Что случилось", "Последний заказ",
                    "Номер заказа", "Ждали", "Пропущено", "Обычный заказ, ₽", "Позиций", "Под риском, ₽"),
         "total": "Итого",
-        "reasons": {"missed_order": "Нет заказа вовремя"},
-        "outcomes": ("Заказ будет", "Заказал уже", "Перезвонить", "Не дозвонился", "Отказ: цена", "Отказ: конкурент",
-                     "Отказ: остатки", "Отказ: качество", "Отказ: долг", "Отказ: нет спроса", "Сезон или ремонт",
-                     "Точка закрыта", "Наша вина", "Ошибка данных", "Другое"),
         "outcome_hint": ("Итог звонка", "Выберите из списка; дату и подробности — в комментарий."),
         "quality": ("Проверка", "Точек"),
         "held": "Списки, которые не отправлены",
@@ -68,10 +65,6 @@ _TEXTS: dict[Language, dict[str, Any]] = {
         "points": ("#", "Client", "Outlet", "Format", "Address", "Phone", "What happened", "Last order",
                    "Order number", "Expected", "Missed", "Usual order, ₽", "Items", "At risk, ₽"),
         "total": "Total",
-        "reasons": {"missed_order": "No order in time"},
-        "outcomes": ("Will order", "Has ordered", "Call back", "No answer", "No: price", "No: competitor",
-                     "No: stock left", "No: quality", "No: debt", "No: no demand", "Season or repairs",
-                     "Outlet closed", "Our fault", "Wrong data", "Other"),
         "outcome_hint": ("Outcome of the call", "Pick one; dates and details go to the comment."),
         "quality": ("Check", "Outlets"),
         "held": "Lists that were not sent",
@@ -217,13 +210,13 @@ def _list(
     sheet.set_column(11, 11, 34, None, {"hidden": True})
     for line, row in enumerate(rows, 1):
         little = f" ({texts['little'].lower()})" if row.little_history else ""
-        reasons = ", ".join(texts["reasons"].get(reason, reason) for reason in row.reasons)
+        told = ", ".join(reasons.name(reason, renderer.language) for reason in row.reasons)
         last = max((outlet.last_ordered_on for outlet in row.outlets if outlet.last_ordered_on), default=None)
         written = {
             1: clean(row.client_name),
             2: renderer.place(row),
             3: contacts.phone_of(row) or "",
-            4: reasons + little,
+            4: told + little,
             5: renderer.fact(row),
             7: renderer.ask(row),
         }
@@ -246,7 +239,7 @@ def _list(
             9,
             {
                 "validate": "list",
-                "source": list(texts["outcomes"]),
+                "source": outcome_labels(renderer.language),
                 "input_title": title,
                 "input_message": hint,
                 "error_type": "warning",

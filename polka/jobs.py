@@ -251,8 +251,21 @@ def transform(*, triggered_by: str, as_of: str | None = None, full_refresh: bool
     from warehouse.dbt_runner import build
 
     day = date.fromisoformat(as_of) if as_of else clock.business_date()
+    if day == clock.business_date():
+        take_outcomes(day)
     outcome = build(day, full_refresh=full_refresh, triggered_by=triggered_by)
     return {"as_of": day.isoformat(), "invocation_id": outcome.invocation_id}
+
+
+def take_outcomes(day: date) -> int:
+    """Read what reps wrote into their tasks, so that today's list keeps to it; a portal out of reach stops nothing."""
+    from alerts.outcomes import read_outcomes
+
+    try:
+        return read_outcomes(day, _channel_connections())
+    except Exception:
+        log.exception("outcomes of calls were not read; the list is made without them")
+        return 0
 
 
 def check_marts(as_of: str, run_id: str) -> dict[str, Any]:

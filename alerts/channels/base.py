@@ -117,6 +117,10 @@ class BatchChannel(Channel, Protocol):
 class TaskChannel(Channel, Protocol):
     """A channel whose messages are tasks: they can be looked at later, and closed when they have become pointless."""
 
+    def outcome(self, task_id: str) -> TaskOutcome | None:
+        """What became of the task; None when there is no such task any more."""
+        ...
+
     def is_done(self, task_id: str) -> bool | None:
         """Whether the rep has closed the task; None when there is no such task any more."""
         ...

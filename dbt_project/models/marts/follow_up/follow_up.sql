@@ -151,6 +151,7 @@ placed as (
         end as manager_id,
         standing.unanswered_since,
         -- By the client and the month, so that it stays what it is all month; never who owes, never the dearest.
+        not rows_by_client.has_debt and not coalesce(standing.is_vip, false) as may_be_held_out,
         coalesce(
             not rows_by_client.has_debt
             and not coalesce(standing.is_vip, false)
@@ -226,6 +227,7 @@ select
     ) as evidence,
     placed.is_escalated,
     placed.is_holdout,
+    placed.may_be_held_out,
     capacity.calls_per_day
 from placed
 left join clients on placed.instance = clients.instance and placed.client_id = clients.client_id

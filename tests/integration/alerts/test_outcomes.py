@@ -1,0 +1,46 @@
+"""What a rep writes into his task is in the warehouse once, and an unreachable portal stops nothing."""
+
+import pytest
+import requests
+
+from alerts.deliver import deliver
+from alerts.freeze import freeze
+from alerts.outcomes import read_outcomes
+from clients.connection import Connection
+from tests.support.delivery import AS_OF, SOUTH, Go, PortalHandle, build_marts, closed_port, follow_up
+from warehouse.db import connect
+from warehouse.settings import get_settings
+
+
+def close_with(portal: PortalHandle, task_id: int, text: str | None) -> None:
+    if text is not None:
+        answer = requests.post(f"{portal.url}tasks.task.result.add", json={"taskId": task_id, "text": text}, timeout=5)
+        answer.raise_for_status()
+    requests.post(f"{portal.url}tasks.task.complete", json={"taskId": task_id}, timeout=5).raise_for_status()
+
+
+def test_outcomes_of_closed_tasks_are_read_once(
+    database: str, portal: PortalHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLKA_CHANNELS", '["bitrix24"]')
+    get_settings.cache_clear()
+    build_marts(database, [follow_up(number) for number in (1, 2, 3, 4)])
+    freeze(AS_OF, [Go()], database_url=database)
+    connections = {"bitrix24": portal.connection()}
+    deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
+    assert read_outcomes(AS_OF, connections, database_url=database) == 0
+
+    client_of = {task["ID"]: int(task["XML_ID"], 16) for task in portal.tasks()}
+    task_of = {client: int(task) for task, client in client_of.items()}
+    close_with(portal, task_of[1], "Перезвонить 16.06, хозяин в отпуске")
+    close_with(portal, task_of[2], None)
+    close_with(portal, task_of[3], "Точка закрыта")
+    dead = {"bitrix24": Connection(url=f"http://127.0.0.1:{closed_port()}/rest/1/code/")}
+    assert read_outcomes(AS_OF, dead, database_url=database) == 0
+    assert read_outcomes(AS_OF, connections, database_url=database) == 2
+    assert read_outcomes(AS_OF, connections, database_url=database) == 0
+    with connect(database) as conn:
+        rows = conn.execute(
+            "select client_id, outcome, until_on::text, recorded_on from ops.follow_up_outcome order by client_id"
+        ).fetchall()
+    assert rows == [("client-1", "call_back", "2025-06-16", AS_OF), ("client-3", "outlet_closed", None, AS_OF)]

@@ -91,13 +91,20 @@ def _judge_list(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]], mani
             verdict.problem(f"{_title(planted[outlet_id], traps)}: {'; '.join(differences)}")
     verdict.compare("outlets right in every detail", len(planted), exact)
     expected_money = sum((Decimal(truth["money_at_risk"]) for truth in planted.values()), Decimal(0))
-    verdict.compare("roubles at risk", expected_money, sum((row["money_at_risk"] for row in rows), Decimal(0)))
+    # A client may be in the list for other reasons, too: their money is not that of missed orders.
+    found_money = sum((row["money_at_risk"] - _money_of_other_reasons(row) for row in rows), Decimal(0))
+    verdict.compare("roubles at risk", expected_money, found_money)
     verdict.compare("clients in the list", len({truth["client_id"] for truth in planted.values()}), len(rows))
     affected = Counter(truth["client_id"] for truth in planted.values())
     for row in rows:
-        if row["outlets_affected"] != affected.get(row["client_id"], 0):
-            expected = affected.get(row["client_id"], 0)
+        expected = affected.get(row["client_id"], 0)
+        if row["outlets_affected"] != expected and not row["evidence"].get("findings"):
             verdict.problem(f"{row['client_name']}: {row['outlets_affected']} outlets affected, planted {expected}")
+
+
+def _money_of_other_reasons(row: dict[str, Any]) -> Decimal:
+    findings = row["evidence"].get("findings") or []
+    return sum((Decimal(str(finding["money_at_risk"])) for finding in findings), Decimal(0))
 
 
 def _differences(truth: dict[str, Any], outlet: dict[str, Any]) -> Iterable[str]:

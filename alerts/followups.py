@@ -1,6 +1,7 @@
 """A row of marts.follow_up as the sender sees it: read from the ledger's frozen payload, money exact, no contacts."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -137,8 +138,13 @@ def _finding(item: dict[str, Any]) -> Finding:
         is_blocking=bool(item.get("is_blocking")),
         money_at_risk=Decimal(item.get("money_at_risk") or 0),
         confidence=item.get("confidence") or "ok",
-        facts={key: _fact(key, value) for key, value in item.items()},
+        facts=_facts(item),
     )
+
+
+def _facts(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a model does not tell is None: a row written by an older version must still be readable."""
+    return defaultdict(lambda: None, {key: _fact(key, value) for key, value in item.items()})
 
 
 def _fact(key: str, value: Any) -> Any:
@@ -146,7 +152,7 @@ def _fact(key: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_fact(key, one) for one in value]
     if isinstance(value, dict):
-        return {name: _fact(name, one) for name, one in value.items()}
+        return _facts(value)
     if isinstance(value, str):
         if key.endswith("_on") or key in _DAYS:
             return _day(value)

@@ -201,7 +201,7 @@ class Renderer:
 
     def task_description(self, row: FollowUp, phone: str | None) -> str:
         """Body of the CRM task in BBCode."""
-        place = self.place(row) if row.outlets_total <= 1 or row.rule_id != reasons.MISSED_ORDER else ""
+        place = self.place(row) if row.outlets_total <= 1 or row.rule_id == "overdue_debt" else ""
         lines = [*([place] if place else []), *self.outlet_lines(row, OUTLETS_NAMED_IN_TASK)]
         return self._text(
             "task_description",

@@ -205,21 +205,24 @@ select
         ) as integer
     ) as list_rank,
     case when placed.has_little_history then 'little_history' else 'ok' end as confidence,
-    jsonb_strip_nulls(
-        jsonb_build_object(
-            'findings', placed.findings,
-            'signs', placed.signs
-            || case
-                when placed.is_escalated
-                    then jsonb_build_array(jsonb_build_object('reason', 'escalated', 'subject_id', placed.manager_id))
-                else '[]'
-            end,
-            'escalated_from', case when placed.is_escalated then own_managers.name end,
-            'stands_in_for',
-            case when not placed.is_escalated and placed.manager_id <> placed.own_manager_id then own_managers.name end,
-            'unanswered_since', case when placed.is_escalated then placed.unanswered_since end
-        )
-    )
+    case when placed.findings is null then '{}' else jsonb_build_object('findings', placed.findings) end
+    || case
+        when placed.is_escalated
+            then jsonb_build_object(
+                'signs',
+                coalesce(placed.signs, '[]')
+                || jsonb_build_array(jsonb_build_object('reason', 'escalated', 'subject_id', placed.manager_id)),
+                'escalated_from', own_managers.name,
+                'unanswered_since', placed.unanswered_since
+            )
+        when placed.signs is not null then jsonb_build_object('signs', placed.signs)
+        else '{}'
+    end
+    || case
+        when not placed.is_escalated and placed.manager_id <> placed.own_manager_id
+            then jsonb_build_object('stands_in_for', own_managers.name)
+        else '{}'
+    end
     || jsonb_build_object(
         'outlets', placed.outlets_evidence,
         'next_shipping_day', today.following_delivery_day,

@@ -200,8 +200,10 @@ def _memory(bench: Bench) -> list[Result]:
     if QUICK:
         return []
     bench.say(f"memory of {ROUNDS} times as many lines")
-    bench.empty()
-    once = bench.run("ours", PAGES)["peak_mb"]
+    once = 0.0
+    for _ in range(2):  # which pages wait at the same moment is chance, and the big load takes four chances
+        bench.empty()
+        once = max(once, bench.run("ours", PAGES)["peak_mb"])
     bench.empty()
     big = bench.run("ours", PAGES, rounds=ROUNDS)["peak_mb"]
     return [

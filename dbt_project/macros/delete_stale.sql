@@ -1,74 +1,104 @@
 {#-
   First half of an incremental fact: delete the lines of every document that is no longer what it was when they were
-  written. The model's body then adds the documents that are missing. Documents are compared by their content and the
-  load that brought them, never by time: equal timestamps and transactions that commit late cannot slip through, and a
-  build that was killed half-way heals itself. The load alone would not do: one load may write a document twice (a pass
-  that was repeated), and a reland decodes it anew under the load that brought it.
-
-  A document is stale when it vanished, was un-posted or re-posted, changed in any field or line, moved to another
-  outlet, client, branch or day, or when one of its products changed its kind. Orders also: when a reason of cancellation
-  or a status changed its meaning.
+  written. The model's body then adds the documents that changed and are still there. A build that was killed half-way
+  keeps no state, so the next one writes the same documents again. Lines without such a state are not to be trusted.
 -#}
-{% macro delete_stale_documents(header_model, document_id, document_day, with_reasons=false) -%}
-{#- Named outside the condition, or dbt would not see them while parsing. -#}
-{%- set headers = ref(header_model) -%}
-{%- set products = ref('int_product') -%}
-{%- set reasons = ref('int_cancellation_reason') if with_reasons -%}
-{% if is_incremental() %}
+{% macro delete_changed_documents(document_kind, document_id) -%}
+{%- set changed = ref('int_document_changed') -%}
+{% if not is_incremental() %}
+select 1
+{% elif built_keys('int_document_built') is none or built_keys('int_meaning_built') is none %}
+delete from {{ this }}
+{% else %}
 delete from {{ this }} as fact
-using (
-    select distinct
-        kept.instance,
-        kept.{{ document_id }}
-    from {{ this }} as kept
-    left join {{ headers }} as header
-        on kept.instance = header.instance and kept.{{ document_id }} = header.{{ document_id }}
-    left join {{ products }} as product
-        on kept.instance = product.instance and kept.product_id = product.product_id
-    {% if with_reasons -%}
-    left join {{ reasons }} as reason
-        on kept.instance = reason.instance and kept.cancellation_reason_id = reason.cancellation_reason_id
-    {% endif -%}
-    where
-        header.{{ document_id }} is null
-        or header.load_id <> kept.load_id
-        or header.row_hash <> kept.row_hash
-        or header.{{ document_day }} <> kept.{{ document_day }}
-        or header.outlet_id is distinct from kept.outlet_id
-        or header.client_id is distinct from kept.client_id
-        or header.branch_id is distinct from kept.branch_id
-        or coalesce(product.product_kind, 'goods') <> kept.product_kind
-        {% if with_reasons -%}
-        or header.is_open <> kept.is_open
-        or reason.reason_name is distinct from kept.cancellation_reason
-        or (
-            kept.line_status like 'cancelled%'
-            and kept.line_status <> 'cancelled_by_' || coalesce(reason.cancelled_by, 'unknown')
-        )
-        {% endif -%}
-) as stale
-where fact.instance = stale.instance and fact.{{ document_id }} = stale.{{ document_id }}
+using {{ changed }} as changed
+where
+    changed.document_kind = '{{ document_kind }}'
+    and fact.instance = changed.instance
+    and fact.{{ document_id }} = changed.document_id
+{% endif %}
+{%- endmacro %}
+
+{#-
+  Second half: a condition on the lines. While few documents changed (an ordinary day), sets and not joins: such conditions
+  reach the landed tables below the views, so that documents are read by their keys. PostgreSQL plans a set as a handful,
+  which loops over many; many are joined. The header's and the line's column are both named, as neither follows from the
+  other.
+-#}
+{% macro of_changed_documents(document_kind, columns) -%}
+{%- set changed = ref('int_document_changed') -%}
+{%- if not execute or few_changed_documents(document_kind) -%}
+    instance = any(array(select distinct changed.instance from {{ changed }} as changed))
+    {%- for column in columns %}
+    and {{ column }} = any(
+        array(select changed.document_id from {{ changed }} as changed where changed.document_kind = '{{ document_kind }}')
+    )
+    {%- endfor %}
+{%- else -%}
+    (instance, {{ columns[0] }}) in (
+        select
+            changed.instance,
+            changed.document_id
+        from {{ changed }} as changed
+        where changed.document_kind = '{{ document_kind }}'
+    )
+{%- endif %}
+{%- endmacro %}
+
+{% macro few_changed_documents(document_kind) -%}
+    {%- if built_relation('intermediate', 'int_document_changed') is none -%}
+        {{ return(true) }}
+    {%- endif -%}
+    {%- set found = run_query(
+        "select count(*) from " ~ ref('int_document_changed') ~ " where document_kind = '" ~ document_kind ~ "'"
+    ) -%}
+    {{ return(found.columns[0].values()[0] <= 3000) }}
+{%- endmacro %}
+
+{#- What is remembered of the documents themselves. -#}
+{% macro delete_changed_documents_built() -%}
+{%- set changed = ref('int_document_changed') -%}
+{% if is_incremental() %}
+delete from {{ this }} as document
+using {{ changed }} as changed
+where
+    document.document_kind = changed.document_kind
+    and document.instance = changed.instance
+    and document.document_id = changed.document_id
 {% else %}
 select 1
 {% endif %}
 {%- endmacro %}
 
-{#- The same for occasions: the unit is an outlet's day, compared by the fingerprint of its orders. -#}
-{% macro delete_stale_order_days() -%}
-{%- set order_days = ref('int_order_day') -%}
-{% if is_incremental() %}
-delete from {{ this }} as fact
-where not exists (
-    select 1
-    from {{ order_days }} as order_day
-    where
-        order_day.instance = fact.instance
-        and order_day.outlet_id = fact.outlet_id
-        and order_day.ordered_on = fact.ordered_on
-        and order_day.fingerprint = fact.fingerprint
-)
-{% else %}
+{#- Days of outlets whose orders changed, those they had been on before as well. -#}
+{% macro changed_order_days() -%}
+{%- set changed = ref('int_document_changed') -%}
+    select
+        changed.instance,
+        changed.outlet_id,
+        changed.document_on as ordered_on
+    from {{ changed }} as changed
+    where changed.document_kind = 'order'
+    union
+    select
+        changed.instance,
+        changed.outlet_id_before as outlet_id,
+        changed.document_on_before as ordered_on
+    from {{ changed }} as changed
+    where changed.document_kind = 'order'
+{%- endmacro %}
+
+{#- The same for occasions: the unit is an outlet's day. -#}
+{% macro delete_changed_occasions() -%}
+{%- set changed = ref('int_document_changed') -%}
+{% if not is_incremental() %}
 select 1
+{% elif built_keys('int_document_built') is none or built_keys('int_meaning_built') is none %}
+delete from {{ this }}
+{% else %}
+delete from {{ this }} as fact
+using ({{ changed_order_days() }}) as changed
+where fact.instance = changed.instance and fact.outlet_id = changed.outlet_id and fact.ordered_on = changed.ordered_on
 {% endif %}
 {%- endmacro %}
 
@@ -81,11 +111,25 @@ select 1
 {% endif %}
 {%- endmacro %}
 
-{#- For distribution: months are recomputed as documents change; rolling windows are kept for every date built. -#}
+{#- For distribution: months that changed are written anew; rolling windows are kept for every date built. -#}
 {% macro delete_replaced_periods() -%}
-{% if is_incremental() %}
+{%- set changed = ref('int_distribution_month_changed') -%}
+{% if not is_incremental() %}
+select 1
+{% elif built_keys('int_distribution_month_built') is none %}
 delete from {{ this }} where period_kind = 'month' or period_end = {{ as_of() }}
 {% else %}
-select 1
+delete from {{ this }} as fact
+where
+    (fact.period_kind = 'rolling' and fact.period_end = {{ as_of() }})
+    or (
+        fact.period_kind = 'month'
+        and (fact.instance, fact.period_start) in (
+            select
+                changed.instance,
+                changed.month_start
+            from {{ changed }} as changed
+        )
+    )
 {% endif %}
 {%- endmacro %}

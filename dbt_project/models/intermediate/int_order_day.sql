@@ -1,28 +1,7 @@
--- Which posted orders an outlet placed on which day, and a fingerprint that changes whenever any of them does,
--- or whenever words change their meaning: a reason of cancellation takes sides, a product turns into a service.
+-- Which posted orders an outlet placed on which day, and a fingerprint that changes whenever any of them does.
 with orders as (
     select * from {{ ref('int_order') }}
     where not is_draft and outlet_id is not null
-),
-
-meanings as (
-    select
-        instance,
-        cancellation_reason_id as record_id,
-        cancelled_by as meaning
-    from {{ ref('int_cancellation_reason') }}
-    union all
-    select
-        instance,
-        product_id as record_id,
-        product_kind as meaning
-    from {{ ref('int_product') }}
-    where product_kind <> 'goods'
-),
-
-vocabulary as (
-    select md5(string_agg(instance || record_id || meaning, ',' order by instance, record_id, meaning)) as fingerprint
-    from meanings
 )
 
 select
@@ -36,8 +15,6 @@ select
             ),
             ',' order by orders.order_id
         )
-        || coalesce(min(vocabulary.fingerprint), '')
     ) as fingerprint
 from orders
-cross join vocabulary
 group by orders.instance, orders.outlet_id, orders.ordered_on

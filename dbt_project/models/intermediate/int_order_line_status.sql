@@ -17,6 +17,7 @@ reasons as (
 
 select
     orders.*,
+    lines.order_id as line_order_id,
     lines.line_no,
     lines.product_id,
     lines.characteristic_id,

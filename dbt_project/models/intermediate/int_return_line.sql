@@ -13,6 +13,7 @@ products as (
 select
     returns.instance,
     returns.return_id,
+    lines.return_id as line_return_id,
     lines.line_no,
     returns.return_number,
     returns.returned_at,

@@ -13,6 +13,7 @@ products as (
 select
     shipments.instance,
     shipments.shipment_id,
+    lines.shipment_id as line_shipment_id,
     lines.line_no,
     shipments.shipment_number,
     shipments.shipped_at,

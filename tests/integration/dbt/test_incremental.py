@@ -41,6 +41,11 @@ MARTS = (
     "distribution_numeric",
     "dim_outlet",
     "dim_client",
+    "dim_client_history",
+    "dim_outlet_history",
+    "client_lifecycle",
+    "client_timeline",
+    "client_card",
 )
 OUTLETS = [f"outlet {number}" for number in range(12)]
 PRODUCTS = ["milk", "kefir", "butter", "cheese", "delivery", "crate"]
@@ -313,7 +318,7 @@ def differences(conn: Connection, kept: str) -> dict[str, int]:
 def dbt(database: str, *, full_refresh: bool = False) -> None:
     """The compared marts, what leads to them and what remembers their state; the first build ran the tests."""
     refresh = ["--full-refresh"] if full_refresh else []
-    marts = [f"+{mart}" for mart in (*MARTS, "int_order_day_built", "int_sku_built")]
+    marts = [f"+{mart}" for mart in (*MARTS, "int_order_basket_words_built", "int_meaning_built", "int_sku_built", "int_distribution_month_built")]
     for command, selected in (("seed", []), ("run", ["--select", *marts])):
         arguments = [command, "--vars", json.dumps({"as_of": AS_OF.isoformat()}), *refresh, *selected]
         code, tail = run_dbt(arguments, database)

@@ -2,11 +2,11 @@
 
 -- Days on which a client really bought: a shipment that came back whole is no purchase.
 select
-    purchases.instance,
+    days.instance,
     outlets.client_id,
-    purchases.purchased_on
-from {{ ref('int_net_purchase') }} as purchases
+    days.day as purchased_on
+from {{ ref('int_outlet_day') }} as days
 inner join {{ ref('int_outlet') }} as outlets
-    on purchases.instance = outlets.instance and purchases.outlet_id = outlets.outlet_id
-where purchases.net_quantity > 0
-group by purchases.instance, outlets.client_id, purchases.purchased_on
+    on days.instance = outlets.instance and days.outlet_id = outlets.outlet_id
+where days.is_purchase
+group by days.instance, outlets.client_id, days.day

@@ -14,9 +14,12 @@
 
 -- Each occasion next to what was expected of it: positions taken, and positions agreed or habitual that are not there.
 -- An occasion is judged by what came before it only, so a later day never changes it. Every purchase speaks to the
--- occasions after it, and all voices are grouped: joins of what was grouped would be planned as loops.
+-- occasions after it that are judged now, and all voices are grouped: joins of what was grouped would be planned as loops.
 with turns as (
-    select turn.*
+    select
+        turn.*,
+        {% if is_incremental() %}changed.changed_from{% else %}{{ as_of() }} - {{ var('order_gap_history_days') }}{% endif %}
+            as judged_from
     from {{ ref('int_order_turn') }} as turn
     {% if is_incremental() %}
     inner join {{ ref('int_order_day_changed') }} as changed
@@ -33,6 +36,7 @@ lines as (
         turns.ordered_on,
         turns.client_id,
         turns.days_after,
+        turns.judged_from,
         skus.sku_id,
         line.quantity * skus.units_per_unit as quantity,
         line.amount_with_vat,
@@ -54,6 +58,7 @@ taken as (
         ordered_on,
         sku_id,
         days_after,
+        judged_from,
         sum(quantity) as ordered_quantity,
         sum(amount_with_vat) / nullif(sum(quantity), 0) as price,
         bool_and(line_status = 'cancelled_by_us') as is_cancelled_by_us,
@@ -67,7 +72,7 @@ taken as (
                 and lines.ordered_on between promotion.valid_from and promotion.valid_to
         ) as is_promotion
     from lines
-    group by instance, outlet_id, ordered_on, client_id, sku_id, days_after
+    group by instance, outlet_id, ordered_on, client_id, sku_id, days_after, judged_from
     having sum(quantity) > 0
 ),
 
@@ -129,7 +134,9 @@ voices as (
         null as agreed_quantity
     from purchases
     cross join lateral unnest(purchases.days_after) with ordinality as after (ordered_on, occasions_ago)
-    where after.ordered_on <= purchases.ordered_on + {{ var('min_occasions_window_days') }}
+    where
+        after.ordered_on <= purchases.ordered_on + {{ var('min_occasions_window_days') }}
+        and after.ordered_on >= purchases.judged_from
     union all
     select
         turns.instance,
@@ -157,6 +164,7 @@ voices as (
             turns.instance = positions.instance
             and turns.outlet_id = positions.outlet_id
             and turns.ordered_on between positions.valid_from and positions.valid_to
+    where turns.ordered_on >= turns.judged_from
 ),
 
 grouped as (

@@ -1,35 +1,42 @@
 {{ config(materialized='table', indexes=[{'columns': ['instance', 'outlet_id'], 'unique': true}], post_hook='{{ analyze_this() }}') }}
 
--- Since which day the orders of an outlet are no longer those that the marts were built from.
-{% set built = built_keys('int_order_day_built') -%}
-with order_days as (
-    select * from {{ ref('int_order_day_now') }}
+-- depends_on: {{ ref('int_order_basket_words') }}
+-- depends_on: {{ ref('int_document_now') }}
+-- Since which day the orders of an outlet are no longer those that the marts were built from; since the first when what
+-- baskets are judged by has changed.
+{% set built_words = built_keys('int_order_basket_words_built') -%}
+with changed as (
+    select
+        instance,
+        outlet_id,
+        document_on as ordered_on
+    from {{ ref('int_document_changed') }}
+    where document_kind = 'order'
+    union all
+    select
+        instance,
+        outlet_id_before as outlet_id,
+        document_on_before as ordered_on
+    from {{ ref('int_document_changed') }}
+    where document_kind = 'order'
+    {% if built_words is not none -%}
+    union all
+    select
+        documents.instance,
+        documents.outlet_id,
+        documents.document_on as ordered_on
+    from {{ ref('int_document_now') }} as documents
+    where
+        documents.document_kind = 'order'
+        and (select words.fingerprint from {{ ref('int_order_basket_words') }} as words)
+        is distinct from (select words.fingerprint from {{ built_words }} as words)
+    {%- endif %}
 )
 
-{% if built is none -%}
 select
     instance,
     outlet_id,
     min(ordered_on) as changed_from
-from order_days
+from changed
+where outlet_id is not null
 group by instance, outlet_id
-{%- else -%}
-, built as (
-    select * from {{ built }}
-)
-
-select
-    coalesce(order_days.instance, built.instance) as instance,
-    coalesce(order_days.outlet_id, built.outlet_id) as outlet_id,
-    min(coalesce(order_days.ordered_on, built.ordered_on)) as changed_from
-from order_days
-full outer join built
-    on
-        order_days.instance = built.instance
-        and order_days.outlet_id = built.outlet_id
-        and order_days.ordered_on = built.ordered_on
-where
-    coalesce(order_days.fingerprint, '') <> coalesce(built.fingerprint, '')
-    or coalesce(order_days.words_fingerprint, '') <> coalesce(built.words_fingerprint, '')
-group by 1, 2
-{%- endif %}

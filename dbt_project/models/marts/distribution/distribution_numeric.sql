@@ -13,11 +13,22 @@
     )
 }}
 
+-- depends_on: {{ ref('int_distribution_month_changed') }}
 -- Numeric purchase distribution. Outlets are counted once per slice, so nothing here may be added up.
 {% set period = ['instance', 'period_kind', 'window_days', 'period_start', 'period_end'] -%}
 {% set sides = ['territory_id', 'manager_id', 'branch_id', 'outlet_format', 'channel'] -%}
 with universe as (
-    select * from {{ ref('int_distribution_universe') }}
+    select outlets.* from {{ ref('int_distribution_universe') }} as outlets
+    {% if is_incremental() %}
+    where
+        outlets.period_kind = 'rolling'
+        or (outlets.instance, outlets.period_start) in (
+            select
+                changed.instance,
+                changed.month_start
+            from {{ ref('int_distribution_month_changed') }} as changed
+        )
+    {% endif %}
 ),
 
 skus as (
@@ -87,6 +98,13 @@ placed as (
             and placements.period_end = universe.period_end
             and placements.outlet_id = universe.outlet_id
     inner join skus on placements.instance = skus.instance and placements.product_id = skus.product_id
+    {% if is_incremental() %}
+    where
+        placements.period_kind = 'rolling'
+        or placements.period_start = any(
+            array(select changed.month_start from {{ ref('int_distribution_month_changed') }} as changed)
+        )
+    {% endif %}
 ),
 
 -- An outlet holds a product at most once per period, so products need no distinct count.

@@ -3,7 +3,7 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='fail',
-        pre_hook="{{ delete_stale_documents('int_order', 'order_id', 'ordered_on', with_reasons=true) }}",
+        pre_hook="{{ delete_changed_documents('order', 'order_id') }}",
         post_hook='{{ analyze_this() }}',
         indexes=[
             {'columns': ['instance', 'order_id', 'line_no'], 'unique': true},
@@ -15,13 +15,10 @@
 }}
 
 with lines as (
-    select * from {{ ref('int_order_line_status') }} as line
+    select * from {{ ref('int_order_line_status') }}
     {% if is_incremental() %}
     where
-        not exists (
-            select 1 from {{ this }} as kept
-            where kept.instance = line.instance and kept.order_id = line.order_id
-        )
+        {{ of_changed_documents('order', ['order_id', 'line_order_id']) }}
     {% endif %}
 )
 

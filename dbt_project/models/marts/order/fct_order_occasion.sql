@@ -3,7 +3,7 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='fail',
-        pre_hook='{{ delete_stale_order_days() }}',
+        pre_hook='{{ delete_changed_occasions() }}',
         post_hook='{{ analyze_this() }}',
         indexes=[
             {'columns': ['instance', 'outlet_id', 'ordered_on'], 'unique': true},
@@ -18,12 +18,13 @@ with order_days as (
     select * from {{ ref('int_order_day') }} as order_day
     {% if is_incremental() %}
     where
-        not exists (
-            select 1 from {{ this }} as kept
-            where
-                kept.instance = order_day.instance
-                and kept.outlet_id = order_day.outlet_id
-                and kept.ordered_on = order_day.ordered_on
+        order_day.ordered_on >= (select min(changed.ordered_on) from ({{ changed_order_days() }}) as changed)
+        and (order_day.instance, order_day.outlet_id, order_day.ordered_on) in (
+            select
+                changed.instance,
+                changed.outlet_id,
+                changed.ordered_on
+            from ({{ changed_order_days() }}) as changed
         )
     {% endif %}
 ),

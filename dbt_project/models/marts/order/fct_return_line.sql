@@ -3,7 +3,7 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='fail',
-        pre_hook="{{ delete_stale_documents('int_return', 'return_id', 'returned_on') }}",
+        pre_hook="{{ delete_changed_documents('return', 'return_id') }}",
         post_hook='{{ analyze_this() }}',
         indexes=[
             {'columns': ['instance', 'return_id', 'line_no'], 'unique': true},
@@ -14,13 +14,10 @@
 }}
 
 with lines as (
-    select * from {{ ref('int_return_line') }} as line
+    select * from {{ ref('int_return_line') }}
     {% if is_incremental() %}
     where
-        not exists (
-            select 1 from {{ this }} as kept
-            where kept.instance = line.instance and kept.return_id = line.return_id
-        )
+        {{ of_changed_documents('return', ['return_id', 'line_return_id']) }}
     {% endif %}
 )
 

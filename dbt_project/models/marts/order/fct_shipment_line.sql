@@ -3,7 +3,7 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='fail',
-        pre_hook="{{ delete_stale_documents('int_shipment', 'shipment_id', 'shipped_on') }}",
+        pre_hook="{{ delete_changed_documents('shipment', 'shipment_id') }}",
         post_hook='{{ analyze_this() }}',
         indexes=[
             {'columns': ['instance', 'shipment_id', 'line_no'], 'unique': true},
@@ -16,13 +16,10 @@
 }}
 
 with lines as (
-    select * from {{ ref('int_shipment_line') }} as line
+    select * from {{ ref('int_shipment_line') }}
     {% if is_incremental() %}
     where
-        not exists (
-            select 1 from {{ this }} as kept
-            where kept.instance = line.instance and kept.shipment_id = line.shipment_id
-        )
+        {{ of_changed_documents('shipment', ['shipment_id', 'line_shipment_id']) }}
     {% endif %}
 )
 

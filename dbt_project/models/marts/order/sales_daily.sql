@@ -14,20 +14,64 @@
     )
 }}
 
+-- depends_on: {{ ref('int_outlet_month_changed') }}
 -- Sales of each outlet by day and product, in two views: what was shipped and what came back that day, and what the outlet
 -- kept of that day's shipments (less the returns tied to them; a return that names no shipment counts on its own day).
-with changed as (
+-- Lines without an outlet apart, so that each half finds its own by the index.
+with shipment_lines as (
     {% if is_incremental() -%}
-    select * from {{ ref('int_outlet_month_changed') }}
+    select line.*
+    from {{ ref('int_outlet_month_changed') }} as changed
+    inner join {{ ref('fct_shipment_line') }} as line
+        on
+            changed.instance = line.instance
+            and changed.outlet_id = line.outlet_id
+            and changed.month_start <= line.shipped_on
+            and line.shipped_on < changed.month_start + interval '1 month'
+    union all
+    select line.*
+    from {{ ref('int_outlet_month_changed') }} as changed
+    inner join {{ ref('fct_shipment_line') }} as line
+        on
+            changed.instance = line.instance
+            and line.outlet_id is null
+            and changed.month_start <= line.shipped_on
+            and line.shipped_on < changed.month_start + interval '1 month'
+    where changed.outlet_id = 'unknown'
     {%- else -%}
-    select * from {{ ref('int_outlet_month_now') }}
+    select * from {{ ref('fct_shipment_line') }}
+    {%- endif %}
+),
+
+return_lines as (
+    {% if is_incremental() -%}
+    select line.*
+    from {{ ref('int_outlet_month_changed') }} as changed
+    inner join {{ ref('fct_return_line') }} as line
+        on
+            changed.instance = line.instance
+            and changed.outlet_id = line.outlet_id
+            and changed.month_start <= line.returned_on
+            and line.returned_on < changed.month_start + interval '1 month'
+    union all
+    select line.*
+    from {{ ref('int_outlet_month_changed') }} as changed
+    inner join {{ ref('fct_return_line') }} as line
+        on
+            changed.instance = line.instance
+            and line.outlet_id is null
+            and changed.month_start <= line.returned_on
+            and line.returned_on < changed.month_start + interval '1 month'
+    where changed.outlet_id = 'unknown'
+    {%- else -%}
+    select * from {{ ref('fct_return_line') }}
     {%- endif %}
 ),
 
 shipped as (
     select
         line.instance,
-        changed.outlet_id,
+        coalesce(line.outlet_id, 'unknown') as outlet_id,
         coalesce(line.product_id, 'unknown') as product_id,
         line.shipment_id,
         line.shipped_on,
@@ -38,14 +82,9 @@ shipped as (
         coalesce(sum(line.amount_with_vat), 0) as amount,
         coalesce(sum(line.vat_amount), 0) as vat_amount,
         coalesce(sum(line.discount_amount), 0) as discount_amount
-    from {{ ref('fct_shipment_line') }} as line
-    inner join changed
-        on
-            line.instance = changed.instance
-            and coalesce(line.outlet_id, 'unknown') = changed.outlet_id
-            and line.shipped_on >= changed.month_start
-            and line.shipped_on < changed.month_start + interval '1 month'
-    group by line.instance, changed.outlet_id, coalesce(line.product_id, 'unknown'), line.shipment_id, line.shipped_on
+    from shipment_lines as line
+    group by
+        line.instance, coalesce(line.outlet_id, 'unknown'), coalesce(line.product_id, 'unknown'), line.shipment_id, line.shipped_on
 ),
 
 returned_of_shipment as (
@@ -63,7 +102,7 @@ returned_of_shipment as (
 returned as (
     select
         line.instance,
-        changed.outlet_id,
+        coalesce(line.outlet_id, 'unknown') as outlet_id,
         coalesce(line.product_id, 'unknown') as product_id,
         line.shipment_id,
         line.returned_on,
@@ -72,14 +111,9 @@ returned as (
         coalesce(sum(line.quantity) filter (where line.line_class = 'return'), 0) as quantity,
         coalesce(sum(line.amount_with_vat), 0) as amount,
         coalesce(sum(line.vat_amount), 0) as vat_amount
-    from {{ ref('fct_return_line') }} as line
-    inner join changed
-        on
-            line.instance = changed.instance
-            and coalesce(line.outlet_id, 'unknown') = changed.outlet_id
-            and line.returned_on >= changed.month_start
-            and line.returned_on < changed.month_start + interval '1 month'
-    group by line.instance, changed.outlet_id, coalesce(line.product_id, 'unknown'), line.shipment_id, line.returned_on
+    from return_lines as line
+    group by
+        line.instance, coalesce(line.outlet_id, 'unknown'), coalesce(line.product_id, 'unknown'), line.shipment_id, line.returned_on
 ),
 
 moves as (

@@ -1,0 +1,5 @@
+{{ config(materialized='table') }}
+
+-- What numeric distribution of each month was divided by when it was written.
+-- depends_on: {{ ref('distribution_numeric') }}
+select * from {{ ref('int_distribution_month_now') }}

@@ -146,7 +146,7 @@ _NUMBERED = f"""
 """  # noqa: S608
 
 # The rep's own capacity, where somebody has written it down, within the cap for everybody.
-_CAP = "least(%(cap)s, coalesce(n.calls_per_day, %(cap)s))"
+_CAP = "least(%(cap)s, coalesce(n.daily_calls, %(cap)s))"
 
 
 def _plan(conn: Connection, values: dict[str, object]) -> None:

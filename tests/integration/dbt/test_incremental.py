@@ -47,6 +47,8 @@ MARTS = (
     "client_timeline",
     "client_card",
 )
+# What remembers the state that the marts were built from.
+STATES = ("int_order_basket_words_built", "int_meaning_built", "int_sku_built", "int_distribution_month_built")
 OUTLETS = [f"outlet {number}" for number in range(12)]
 PRODUCTS = ["milk", "kefir", "butter", "cheese", "delivery", "crate"]
 REASONS = {"out of stock": "Нет товара на складе", "refused": "Отказ клиента", "odd": "Прочее"}
@@ -318,7 +320,7 @@ def differences(conn: Connection, kept: str) -> dict[str, int]:
 def dbt(database: str, *, full_refresh: bool = False) -> None:
     """The compared marts, what leads to them and what remembers their state; the first build ran the tests."""
     refresh = ["--full-refresh"] if full_refresh else []
-    marts = [f"+{mart}" for mart in (*MARTS, "int_order_basket_words_built", "int_meaning_built", "int_sku_built", "int_distribution_month_built")]
+    marts = [f"+{model}" for model in (*MARTS, *STATES)]
     for command, selected in (("seed", []), ("run", ["--select", *marts])):
         arguments = [command, "--vars", json.dumps({"as_of": AS_OF.isoformat()}), *refresh, *selected]
         code, tail = run_dbt(arguments, database)

@@ -231,7 +231,7 @@ select
     placed.is_escalated,
     placed.is_holdout,
     placed.may_be_held_out,
-    capacity.calls_per_day
+    capacity.calls_per_day as daily_calls
 from placed
 left join clients on placed.instance = clients.instance and placed.client_id = clients.client_id
 left join managers on placed.instance = managers.instance and placed.manager_id = managers.manager_id

@@ -11,7 +11,6 @@ fast_bitrix24   the public client, with its own way of keeping to the policy
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from simulators.bitrix24 import WEBHOOK_CODE, Crm, Limits, build_app
 from simulators.bitrix24.portal import BitrixUser, Page
 from simulators.bitrix24.shapes import DEAL, older_view
 from tests.bench.result import Result
-from warehouse.settings import PROJECT_ROOT
+from warehouse.settings import PROJECT_ROOT, child_environment
 
 DEALS = 100_000
 BATCHES = DEALS // 2500
@@ -92,7 +91,7 @@ def _client(name: str, address: str, database_url: str) -> dict[str, float]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.crm_bitrix24", name, address, database_url],
         cwd=PROJECT_ROOT,
-        env={**os.environ, **BOUNDED_MEMORY},  # as the tasks of Airflow have it; for the peers as well
+        env=child_environment(BOUNDED_MEMORY),  # as the tasks of Airflow have it; for the peers as well
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -27,6 +27,7 @@ from typing import Any
 from psycopg import sql
 
 from extractors.core.run import ensure_tables
+from polka.airflow_env import BOUNDED_MEMORY
 from tests.bench.landing_http import measure
 from tests.bench.landing_pages import DOCUMENTS, LINES, Files, write_pages
 from tests.bench.landing_run import ENTITY
@@ -35,7 +36,7 @@ from warehouse.db import connect, database_url, with_database
 from warehouse.embedded import ensure_running
 from warehouse.landing import LandingTable
 from warehouse.migrate import migrate
-from warehouse.settings import PROJECT_ROOT, get_settings
+from warehouse.settings import PROJECT_ROOT, child_environment, get_settings
 
 PAGES = int(os.environ.get("POLKA_BENCH_PAGES", "200"))
 REPEATS = int(os.environ.get("POLKA_BENCH_REPEATS", "3"))
@@ -93,7 +94,9 @@ class Bench:
         return self._process([str(python), script, self.url, str(self.folder), str(pages)], name, pages, {})
 
     def _process(self, command: list[str], kind: str, pages: int, options: dict[str, Any]) -> Figures:
-        done = subprocess.run(command, cwd=PROJECT_ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        # As Airflow's tasks run, and the peers too.
+        environment = child_environment(BOUNDED_MEMORY)
+        done = subprocess.run(command, cwd=PROJECT_ROOT, check=True, stdout=subprocess.PIPE, text=True, env=environment)
         figures: Figures = json.loads(done.stdout.splitlines()[-1])
         lines = pages * PAGE_LINES * options.get("rounds", 1)
         figures["speed"] = lines / figures["seconds"]

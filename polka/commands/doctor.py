@@ -57,10 +57,9 @@ def doctor(
     """
     settings = get_settings()
     language = settings.language
-    logging.getLogger("clients").setLevel(logging.ERROR)  # retries are part of the findings
     listed: list[dict[str, Any]] = []
     for config in chosen_sources(source):
-        with _waiting(config.id, as_json) as say:
+        with _retries_untold(), _waiting(config.id, as_json) as say:
             found = _examined(config, timeout, say) if config.kind == "onec" else _portal_examined(config, say)
         if isinstance(found, SourceReport):
             listed.append(_payload(config, found, language))
@@ -75,6 +74,18 @@ def doctor(
     if as_json:
         typer.echo(json.dumps({"fit": fit, "sources": listed}, ensure_ascii=False, indent=2, default=str))
     raise typer.Exit(0 if fit else 1)
+
+
+@contextlib.contextmanager
+def _retries_untold() -> Iterator[None]:
+    """Retries are part of the findings: the clients' warnings would say them twice."""
+    logger = logging.getLogger("clients")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def chosen_sources(source_id: str | None) -> list[SourceConfig]:

@@ -1,7 +1,8 @@
 """Client marts of the replayed wholesaler, against the same figures computed by pandas from the file itself.
 
 Definitions, written here and nowhere taken from the marts:
-* a customer is active in a month when it has a sale line of that month; its first such day is its first purchase;
+* a purchase is a day on which an outlet of the customer took more of some product than it gave back that day: who was
+  sent something and sent it back the same day bought nothing; active in a month is who has such a day in it;
 * revenue of a day is the sum of its sale and return lines, each on its own day (the file ties no return to a sale);
 * a picture of month M counts the twelve calendar months that end with M (M itself up to the business date);
 * ABC: customers by falling revenue of the picture, ties by nothing (the file has none at the borders); A while the
@@ -21,11 +22,10 @@ TWELVE_MONTHS = 12
 YEAR, WINDOW = 366, 90
 
 
-def compare_clients(sales: pd.DataFrame, returns: pd.DataFrame, url: str, as_of: date) -> None:
-    """`sales` and `returns`: columns customer, day (date), amount (Decimal, returns negative)."""
+def compare_clients(sales: pd.DataFrame, returns: pd.DataFrame, bought: pd.DataFrame, url: str, as_of: date) -> None:
+    """`sales`, `returns`: columns customer, day (date), amount (Decimal, returns negative); `bought`: customer, day."""
     months = [period.to_timestamp().date() for period in pd.period_range(sales["day"].min(), as_of, freq="M")]
     money = pd.concat([sales, returns])[["customer", "day", "amount"]]
-    bought = sales[["customer", "day"]].drop_duplicates()
     first = bought.groupby("customer")["day"].min()
     _compare_segments(money, bought, first, months, url, as_of)
     _compare_retention(money, bought, first, months, url, as_of)

@@ -60,7 +60,8 @@ def test_the_replay_accounts_for_every_line_to_the_cent_and_again(lines: pd.Data
         compare_distribution(lines.attrs["path"], server.ensure_database(DATABASE))
         dated = lines.assign(customer=lines["CustomerID"], day=pd.to_datetime(lines["InvoiceDate"]).dt.date)
         sale, returned = classes(lines)
-        compare_clients(dated[sale], dated[returned], url, as_of=max(dated["day"]) + timedelta(days=1))
+        bought = replayed_sales.purchase_days(replayed_sales.read(lines.attrs["path"]))
+        compare_clients(dated[sale], dated[returned], bought, url, as_of=max(dated["day"]) + timedelta(days=1))
     finally:
         server.remove()
 

@@ -40,6 +40,13 @@ def read(path: Path) -> pd.DataFrame:
     return lines
 
 
+def purchase_days(lines: pd.DataFrame) -> pd.DataFrame:
+    """Customer and day (date) on which an outlet of his took more of some product than it gave back that day."""
+    kept = lines.groupby(["customer", "outlet", "product", "day"], as_index=False)["quantity"].sum()
+    days = kept.loc[kept["quantity"] > 0, ["customer", "day"]].drop_duplicates()
+    return days.assign(day=days["day"].dt.date)
+
+
 def placements(lines: pd.DataFrame) -> pd.DataFrame:
     """Outlet, product, month with what was kept of it, where anything was."""
     sums = lines.groupby(["outlet", "customer", "product", "month"], as_index=False).agg(

@@ -90,7 +90,8 @@ def build(
     if full_refresh:
         arguments.append("--full-refresh")
     if select:
-        arguments += ["--select", select]
+        # A test that compares a chosen model with others waits until those are there too.
+        arguments += ["--select", select, "--indirect-selection", "buildable"]
     with connect(url, autocommit=True) as conn, advisory_lock(conn, BUILD_LOCK):
         target = files_of(url) / "target"
         results = target / "run_results.json"

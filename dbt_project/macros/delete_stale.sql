@@ -34,7 +34,9 @@ where
         array(select changed.document_id from {{ changed }} as changed where changed.document_kind = '{{ document_kind }}')
     )
     {%- endfor %}
-{%- else -%}
+    -- Bases that exchange documents know one by the same id: only that of its own base changed.
+    and
+{%- endif %}
     (instance, {{ columns[0] }}) in (
         select
             changed.instance,
@@ -42,7 +44,6 @@ where
         from {{ changed }} as changed
         where changed.document_kind = '{{ document_kind }}'
     )
-{%- endif %}
 {%- endmacro %}
 
 {% macro few_changed_documents(document_kind) -%}

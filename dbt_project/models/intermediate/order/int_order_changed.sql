@@ -52,21 +52,34 @@ select
 from kept
 where
     kept.stage in ('waiting', 'partly_shipped')
-    or exists (
-        select 1 from days
-        where
-            days.instance = kept.instance
-            and days.outlet_id = kept.outlet_id
-            and kept.ordered_on >= days.changed_from
+    -- A promise has come due, or is not due yet when an earlier day is built again.
+    or (
+        kept.promised_on is not null
+        and kept.positions_ordered > 0
+        and kept.stage <> 'shipped'
+        and (kept.promised_on < {{ as_of() }}) <> (kept.is_otif is not null)
     )
-    or exists (
-        select 1 from months
-        where
-            months.instance = kept.instance
-            and months.outlet_id = kept.outlet_id
-            and kept.first_shipped_on < months.month_start + interval '1 month'
-            and kept.last_shipped_on >= months.month_start
-    )
+union
+select
+    kept.instance,
+    kept.order_id
+from days
+inner join kept
+    on
+        days.instance = kept.instance
+        and days.outlet_id = kept.outlet_id
+        and days.changed_from <= kept.ordered_on
+union
+select
+    kept.instance,
+    kept.order_id
+from months
+inner join kept
+    on
+        months.instance = kept.instance
+        and months.outlet_id = kept.outlet_id
+        and months.month_start + interval '1 month' > kept.first_shipped_on
+        and months.month_start <= kept.last_shipped_on
 union
 select
     shipments.instance,

@@ -18,7 +18,7 @@ from warehouse.db import connect
 from warehouse.embedded import EmbeddedServer
 from warehouse.settings import PROJECT_ROOT
 
-pytestmark = [pytest.mark.e2e, pytest.mark.airflow]
+pytestmark = [pytest.mark.e2e, pytest.mark.airflow, pytest.mark.timeout(1800)]
 
 FILE_TOTAL = Decimal("9747747.93")
 FILE_LINES, FILE_INVOICES = 541_909, 25_900

@@ -3,9 +3,9 @@
 POLKA_KILLS says how many times (default 3); the base changes between the kills, so that every load has work to do.
 """
 
+import asyncio
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +16,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from clients.connection import Connection
 from extractors.core import paging
@@ -42,9 +44,48 @@ def base() -> Base:
     return Base([simple_set(UT11.by_name[ORDERS], orders), simple_set(UT11.by_name[BRANDS], brands)])
 
 
+class DeadlyServer(OnecServer):
+    """Kills a process at some moment between its n-th request and the next one.
+
+    Counted in requests and not in seconds: how fast the machine is decides nothing.
+    """
+
+    def __init__(self, base: Base) -> None:
+        super().__init__(base, LOGIN, PASSWORD)
+        self.moments: list[float] = []
+        self._deadly = 0
+        self._delay = 0.0
+        self._victim: subprocess.Popen[bytes] | None = None
+        self._shot: asyncio.Task[None] | None = None
+        self.in_the_middle = 0
+
+    def aim(self, at_request: int, delay: float) -> None:
+        self._deadly, self._delay = len(self.moments) + at_request, delay
+
+    def name_victim(self, process: subprocess.Popen[bytes]) -> None:
+        self._victim = process
+
+    async def _odata(self, request: Request) -> Response:
+        self.moments.append(time.monotonic())
+        if len(self.moments) == self._deadly:
+            self._shot = asyncio.create_task(self._shoot())
+        return await super()._odata(request)
+
+    async def _shoot(self) -> None:
+        await asyncio.sleep(self._delay)
+        assert self._victim is not None, "the process named itself before its first request"
+        self.in_the_middle += self._victim.poll() is None
+        self._victim.kill()
+
+
 @pytest.fixture
-def address(base: Base) -> Iterator[str]:
-    with serve(OnecServer(base, LOGIN, PASSWORD)) as root:
+def server(base: Base) -> DeadlyServer:
+    return DeadlyServer(base)
+
+
+@pytest.fixture
+def address(server: DeadlyServer) -> Iterator[str]:
+    with serve(server) as root:
         yield root + PUBLICATION
 
 
@@ -89,52 +130,39 @@ def start(address: str, database: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stderr=subprocess.PIPE)
 
 
-def wait_for_the_load(database: str, known: int, process: subprocess.Popen[bytes]) -> None:
-    """Until the process has begun its first run."""
-    with connect(database, autocommit=True) as conn:
-        while process.poll() is None:
-            row = conn.execute("select coalesce(max(load_id), 0) from ops.load_run").fetchone()
-            if row is not None and row[0] > known:
-                return
-            time.sleep(0.005)
-
-
-def last_load(database: str) -> int:
-    with connect(database, autocommit=True) as conn:
-        row = conn.execute("select coalesce(max(load_id), 0) from ops.load_run").fetchone()
-        assert row is not None
-        return int(row[0])
+def undisturbed(server: DeadlyServer, address: str, database: str) -> tuple[int, float]:
+    """A load that nobody kills: its requests, and the seconds between two of them."""
+    before = len(server.moments)
+    process = start(address, database)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    moments = server.moments[before:]
+    return len(moments), (moments[-1] - moments[0]) / (len(moments) - 1)
 
 
 @pytest.mark.timeout(600 + 60 * KILLS)
-def test_killed_at_random_moments_and_run_again(base: Base, address: str, database: str) -> None:
+def test_killed_at_random_moments_and_run_again(base: Base, server: DeadlyServer, address: str, database: str) -> None:
     dice = random.Random("kill -9")
     paging.FIRST_PAGE, paging.MAX_PAGE, pages = 10, 20, (paging.FIRST_PAGE, paging.MAX_PAGE)
     connection = Connection(address, LOGIN, PASSWORD)
     with connect(database, autocommit=True) as conn:
         ensure_tables(conn)
         register_source(conn, SOURCE)
-    # How long an undisturbed load takes from its first run on: kills are spread over that time.
-    began = start(address, database)
-    wait_for_the_load(database, 0, began)
-    first = time.monotonic()
-    assert began.wait(120) == 0, began.stderr.read() if began.stderr else b""
-    usual = time.monotonic() - first
+    first_load, pause = undisturbed(server, address, database)
     assert landed(database) == expected(base)
-    in_the_middle = 0
+    work(base, dice, -1)
+    later_load, _ = undisturbed(server, address, database)
     try:
         for number in range(KILLS):
-            if number % 3 == 0:  # now and then the table is loaded for the first time
+            from_nothing = number % 3 == 0  # now and then the table is loaded for the first time
+            if from_nothing:
                 with connect(database, autocommit=True) as conn:
                     conn.execute("truncate raw.onec_order, raw.onec_order_line, ops.cursor, ops.coverage")
             work(base, dice, number)
-            known = last_load(database)
+            server.aim(dice.randint(1, first_load if from_nothing else later_load), dice.uniform(0, pause))
             process = start(address, database)
-            wait_for_the_load(database, known, process)
-            time.sleep(dice.uniform(0, usual))
-            in_the_middle += process.poll() is None
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            server.name_victim(process)
+            process.communicate(timeout=120)
             for entity in ("brand", "order"):
                 extract(SOURCE, entity, connection, database_url=database)
             extract(SOURCE, "order", connection, database_url=database, mode="reconcile")
@@ -146,4 +174,4 @@ def test_killed_at_random_moments_and_run_again(base: Base, address: str, databa
     with connect(database, autocommit=True) as conn:
         left = conn.execute("select count(*) from ops.load_run where finished_at is null").fetchone()
     assert left == (0,), "every run that was killed is closed by the next one"
-    assert in_the_middle >= KILLS // 2
+    assert server.in_the_middle >= KILLS // 2

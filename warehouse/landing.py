@@ -6,6 +6,7 @@ moves to raw_history. The caller holds the advisory lock of (instance, entity), 
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -136,8 +137,15 @@ class _News:
     unchanged: int = 0
 
 
+_compressors = threading.local()
+
+
 def compress(body: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=ARCHIVE_LEVEL).compress(body)
+    """Compressed for the archive. Every thread keeps its compressor: to make one costs a fifth of a page's time."""
+    if not hasattr(_compressors, "zstd"):
+        _compressors.zstd = zstandard.ZstdCompressor(level=ARCHIVE_LEVEL)
+    packed: bytes = _compressors.zstd.compress(body)
+    return packed
 
 
 def decompress(body: bytes) -> bytes:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from extractors.core.codec import Codec, Decoded
@@ -34,7 +35,31 @@ SLICE_RECORDS = 100_000
 # Fewer documents of the overlap are simply read again; of more, ids and versions are looked at first.
 OVERLAP_RECORDS = 500
 SHORTEST_SLICE = timedelta(days=1)
+# News of a page that is read again are few: those of several pages are written together.
+GATHERED_RECORDS = 200
+GATHERED_BYTES = 4_000_000
 TURN_SECONDS = 0.0005
+
+
+@dataclass
+class Gathering:
+    """What was new on pages of which most had landed before, not written yet."""
+
+    originals: list[bytes] = field(default_factory=list)
+    decoded: Decoded = field(default_factory=Decoded)
+    keys: set[str] = field(default_factory=set)
+    size: int = 0
+
+    def add(self, originals: Sequence[bytes], decoded: Decoded) -> None:
+        self.originals += originals
+        self.decoded.records += decoded.records
+        self.decoded.rejected += decoded.rejected
+        self.keys.update(decoded.keys)
+        self.size += sum(map(len, originals))
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.originals) >= GATHERED_RECORDS or self.size >= GATHERED_BYTES
 
 
 class PagedLoad:
@@ -60,6 +85,7 @@ class PagedLoad:
         self._load_id = 0
         self._seen_before = 0
         self._claimed_before = 0
+        self._gathering = Gathering()
 
     def run(self, mode: str, window: tuple[datetime, datetime] | None, triggered_by: str) -> LoadOutcome:
         started = clock.now()
@@ -209,24 +235,30 @@ class PagedLoad:
         """
         pager = self._reader.pages(span, this.claimed)
         self._counters.rows_seen = self._seen_before
+        self._gathering = Gathering()
         with ThreadPoolExecutor(1, "archive") as packer, _short_turns():
             try:
                 for raw in pager:
                     packed = packer.submit(compress, raw.body) if all_new else None
-                    body, known = (raw.body, []) if all_new else self._news(raw.body)
+                    news, known = (None, []) if all_new else self._news(raw.body)
+                    body = raw.body if news is None else page_of(news)
                     decoded = self._codec.decode(body)
                     count = decoded.count + len(known)
                     pager.settle(count)
                     fresh = this.note(raw, [*decoded.keys, *known], count)
                     self._counters.rows_seen = self._seen_before + this.distinct
                     self._counters.rows_unchanged += len(known)
-                    if decoded.count == 0:
-                        continue
-                    page = self._page(body, decoded, all_new=all_new and fresh)
-                    if packed is not None:
-                        page.compressed = packed.result
-                    add(self._counters, self._landing.finish())
-                    self._landing.begin(page, load_id=self._load_id, loaded_at=clock.now())
+                    if news is not None:
+                        self._gathering.add(news, decoded)
+                        if self._gathering.is_full:
+                            self._write_gathered()
+                    elif decoded.count:
+                        self._write_gathered()  # before a later page may bring a record anew
+                        page = self._page(body, decoded, all_new=all_new and fresh)
+                        if packed is not None:
+                            page.compressed = packed.result
+                        self._begin(page)
+                self._write_gathered()
                 claimed_after = self._count_after(this, span, at_last=at_last)
                 add(self._counters, self._landing.finish())
             except BaseException:
@@ -234,30 +266,42 @@ class PagedLoad:
                 raise
         return claimed_after
 
+    def _begin(self, page: Page) -> None:
+        add(self._counters, self._landing.finish())
+        self._landing.begin(page, load_id=self._load_id, loaded_at=clock.now())
+
+    def _write_gathered(self) -> None:
+        gathered, self._gathering = self._gathering, Gathering()
+        if gathered.decoded.count:
+            self._begin(self._page(page_of(gathered.originals), gathered.decoded))
+
     def _count_after(self, this: Pass, span: Window, *, at_last: bool) -> int | None:
         reader = self._reader
         if at_last and isinstance(reader, GuestReader) and this.is_clean(this.claimed):
             return reader.count_at_last(span)
         return reader.count(span)
 
-    def _news(self, body: bytes) -> tuple[bytes, list[str]]:
-        """A page without the records that have landed byte for byte, and the keys of those.
+    def _news(self, body: bytes) -> tuple[list[bytes] | None, list[str]]:
+        """The records of a page that have not landed byte for byte, and the keys of those that have.
 
-        Most of what is read again is the same: it is not worth decoding, and not worth archiving once more.
+        Most of what is read again is the same: it is not worth decoding, and not worth archiving once more. None when
+        nothing of the page can be left out.
         """
         if not isinstance(self._codec, Codec):
-            return body, []
+            return None, []
         sighted = self._codec.sight(body)
         add(self._counters, self._landing.finish())  # its connection is needed now
         landed = self._landing.originals([one.key for one in sighted if one.key])
         known: list[str] = []
         news = []
         for one in sighted:
-            if one.key and landed.get(one.key) == one.original_hash.decode():
+            # What waits to be written has not landed: a record that came back to its old state is news again.
+            same = landed.get(one.key or "") == one.original_hash.decode() and one.key not in self._gathering.keys
+            if same and one.key:
                 known.append(one.key)
             else:
-                news.append(one.original)
-        return (page_of(news) if known else body), known
+                news.append(bytes(one.original))
+        return (news, known) if known else (None, [])
 
     def _page(self, body: bytes, decoded: Decoded, *, all_new: bool = False) -> Page:
         self._counters.pages += 1

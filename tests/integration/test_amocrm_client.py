@@ -138,7 +138,7 @@ def test_seven_a_second_are_kept_by_all_who_share_the_limit(tmp_path: Path) -> N
             worker.join()
         # On a busy machine a request may come late enough to be one too many; without the limit twenty would be.
         assert account.app.gate.refused <= 4
-        assert 3.0 <= time.monotonic() - began < 9
+        assert 3.0 <= time.monotonic() - began < 60
         assert account.app.calls["GET account"] == 28 + account.app.gate.refused
 
 

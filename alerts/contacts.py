@@ -1,4 +1,4 @@
-"""Personal data, read at the moment of sending and kept nowhere: the rep's e-mail, the client's phone."""
+"""Personal data, read at the moment of sending and kept nowhere: the rep's e-mail and chat, the client's phone."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ class Manager:
     name: str | None = field(default=None, repr=False)
     email: str | None = field(default=None, repr=False)
     is_active: bool = True
+    telegram_chat: int | None = field(default=None, repr=False)
 
 
 def read_managers(conn: Connection, keys: Iterable[tuple[str, str | None]]) -> dict[tuple[str, str], Manager]:
@@ -24,9 +25,14 @@ def read_managers(conn: Connection, keys: Iterable[tuple[str, str | None]]) -> d
     wanted = sorted({(instance, manager_id) for instance, manager_id in keys if manager_id})
     rows = conn.execute(
         """
-        select instance, manager_id, manager_name, nullif(btrim(email), ''), is_active
-        from intermediate.int_manager_contact
-        where (instance, manager_id) in (select * from unnest(%s::text[], %s::text[]))
+        select m.instance, m.manager_id, m.manager_name, nullif(btrim(m.email), ''), m.is_active, t.chat_id
+        from intermediate.int_manager_contact as m
+        left join lateral (
+            select c.chat_id from ops.telegram_chat as c
+            where c.instance = m.instance and c.manager_id = m.manager_id
+            order by c.linked_at desc, c.bot_id desc limit 1
+        ) as t on true
+        where (m.instance, m.manager_id) in (select * from unnest(%s::text[], %s::text[]))
         """,
         [[key[0] for key in wanted], [key[1] for key in wanted]],
     ).fetchall()

@@ -12,7 +12,18 @@ from datetime import date
 from hashlib import sha256
 
 from alerts import ledger
-from alerts.channels.base import BatchChannel, CannotTell, Channel, ChannelDown, Delivery, Key, NotFound, Receipt
+from alerts.channels.base import (
+    BatchChannel,
+    CannotTell,
+    Channel,
+    ChannelDown,
+    Delivery,
+    Key,
+    LetterChannel,
+    NotFound,
+    PartlySent,
+    Receipt,
+)
 from alerts.channels.registry import open_channels
 from alerts.contacts import Manager, read_contacts, read_managers
 from alerts.freeze import refuse_other_days
@@ -119,16 +130,17 @@ def deliver(
                     courier.deliver_each(patience_seconds, sleep)
                 else:
                     courier.deliver_by_manager(patience_seconds, sleep)
-            if "email" in channels:
-                outcome.notices = send_empty_notices(
-                    conn,
-                    as_of,
-                    branch_id,
-                    channels["email"],
-                    rehearsal=rehearsal,
-                    instance=instance,
-                    problems=outcome.problems,
-                )
+            for channel in channels.values():
+                if isinstance(channel, LetterChannel):
+                    outcome.notices += send_empty_notices(
+                        conn,
+                        as_of,
+                        branch_id,
+                        channel,
+                        rehearsal=rehearsal,
+                        instance=instance,
+                        problems=outcome.problems,
+                    )
     finally:
         for channel in channels.values():
             channel.close()
@@ -350,22 +362,47 @@ class _Courier:
             return
         try:
             receipt = self.channel.send(delivery)
-        except Unknown as error:
+        except PartlySent as part:
+            self._settle_part(claims, part)
+        except ChannelDown:
+            raise
+        except ClientError as error:
+            self._settle_unsent(claims, error)
+        else:
+            self._settle_all_sent(claims, dict.fromkeys((claim.key for claim in claims), receipt))
+
+    def _settle_part(self, claims: Sequence[Claim], part: PartlySent) -> None:
+        """Messages that are there, the one that failed, and those after it, which nobody began to send."""
+        unsure = set(part.unsure)
+        rest = [claim for claim in claims if claim.key not in unsure and claim.key not in part.receipts]
+        self._settle_all_sent([claim for claim in claims if claim.key in part.receipts], part.receipts)
+        self._settle_unsent([claim for claim in claims if claim.key in unsure], part.error)
+        if isinstance(part.error, Unknown):
+            self._give_back(rest, str(part.error))
+        else:
+            self._settle_unsent(rest, part.error)
+
+    def _settle_all_sent(self, claims: Sequence[Claim], receipts: Mapping[str, Receipt]) -> None:
+        for claim in claims:
+            receipt = receipts[claim.key]
+            external_id = receipt.parts.get(claim.key, receipt.external_id)
+            ledger.settle_sent(self.conn, claim, external_id=external_id, recipient=receipt.recipient)
+        self.conn.commit()
+        self.tally.sent += len(claims)
+
+    def _settle_unsent(self, claims: Sequence[Claim], error: ClientError) -> None:
+        """In doubt for a person, failed, or to be tried again, by the kind of the error."""
+        if not claims:
+            return
+        if isinstance(error, Unknown):
             log.warning("%s: %s", self.channel.name, error)
             for claim in claims:
                 ledger.ask_a_person(self.conn, claim, reason("letter_in_doubt", self.language))
             self.conn.commit()
-        except ChannelDown:
-            raise
-        except Fatal as error:
+        elif isinstance(error, Fatal) and not isinstance(error, ChannelDown):
             self._settle_failed(claims, str(error))
-        except Retriable as error:
-            self._give_back(claims, str(error))
         else:
-            for claim in claims:
-                ledger.settle_sent(self.conn, claim, external_id=receipt.external_id, recipient=receipt.recipient)
-            self.conn.commit()
-            self.tally.sent += len(claims)
+            self._give_back(claims, str(error))
 
     def _list_delivery(self, claims: Sequence[Claim], manager: Manager) -> Delivery:
         rows = [claim.follow_up for claim in claims]

@@ -80,6 +80,10 @@ class FollowUp:
     escalated_from: str | None = None
     stands_in_for: str | None = None
     unanswered_since: date | None = None
+    last_outcome: str | None = None
+    last_contact_on: date | None = None
+    last_until_on: date | None = None
+    """What came of the last call about this story, when, and the day that was agreed on."""
 
     @property
     def contact_outlets(self) -> tuple[str, ...]:
@@ -126,6 +130,9 @@ def follow_up_from_payload(text: str, *, list_rank: int | None = None) -> Follow
         escalated_from=evidence.get("escalated_from"),
         stands_in_for=evidence.get("stands_in_for"),
         unanswered_since=_day(evidence.get("unanswered_since")),
+        last_outcome=evidence.get("last_outcome"),
+        last_contact_on=_day(evidence.get("last_contact_on")),
+        last_until_on=_day(evidence.get("last_until_on")),
     )
 
 

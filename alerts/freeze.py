@@ -88,6 +88,8 @@ def freeze(as_of: date, verdicts: Sequence[Verdict], *, database_url: str | None
                     "reason": reason,
                     "cap": settings.list_cap,
                     "vanished": _VANISHED[language],
+                    # Whoever has not started the bot hears of his list elsewhere, if there is another channel.
+                    "only_with_chat": channel == "telegram" and len(settings.channels) > 1,
                 }
                 withdrawn += _withdraw_vanished(conn, values)
                 _rename_changed_episodes(conn, values)
@@ -133,12 +135,15 @@ def _rename_changed_episodes(conn: Connection, values: dict[str, object]) -> Non
     )
 
 
-# A rep's day is counted over all branches, without what reached him on earlier days.
+# A rep's day is counted over all branches, without what reached him on earlier days. Who keeps a place when the day is
+# full is not who stands first: debts are always told.
 _NUMBERED = f"""
     numbered as (
         select f.*, row_number() over (
             partition by f.instance, f.manager_id order by f.list_rank, f.followup_id
-        ) as place
+        ) as place, row_number() over (
+            partition by f.instance, f.manager_id order by coalesce(f.keep_rank, f.list_rank), f.followup_id
+        ) as turn
         from marts.follow_up as f
         where f.as_of = %(as_of)s and f.instance = %(instance)s and not f.is_holdout
           and not {TOLD_EARLIER}
@@ -157,9 +162,15 @@ def _plan(conn: Connection, values: dict[str, object]) -> None:
             (followup_id, channel, as_of, instance, client_id, branch_id, manager_id, state, list_rank, payload, reason)
         select
             n.followup_id, %(channel)s, n.as_of, n.instance, n.client_id, n.branch_id, n.manager_id,
-            %(state)s, n.place, to_jsonb(n) - 'place', %(reason)s
+            %(state)s, n.place, to_jsonb(n) - 'place' - 'turn', %(reason)s
         from numbered as n
-        where n.branch_id = %(branch_id)s and n.place <= {_CAP}
+        where n.branch_id = %(branch_id)s and n.turn <= {_CAP}
+          and (
+              not %(only_with_chat)s
+              or exists (
+                  select 1 from ops.telegram_chat as t where t.instance = n.instance and t.manager_id = n.manager_id
+              )
+          )
           and not exists (
               select 1 from ops.delivery_ledger as o
               where o.instance = n.instance and o.client_id = n.client_id and o.as_of = n.as_of
@@ -177,7 +188,7 @@ def _plan(conn: Connection, values: dict[str, object]) -> None:
 
 def _beyond_cap(conn: Connection, values: dict[str, object]) -> int:
     row = conn.execute(
-        f"with {_NUMBERED} select count(*) from numbered as n where n.branch_id = %(branch_id)s and n.place > {_CAP}",  # noqa: S608
+        f"with {_NUMBERED} select count(*) from numbered as n where n.branch_id = %(branch_id)s and n.turn > {_CAP}",  # noqa: S608
         values,
     ).fetchone()
     return int(row[0]) if row else 0

@@ -39,12 +39,14 @@ class Claim:
 
 # Row `f` of marts.follow_up tells nothing that did not reach this channel on an earlier day: each of its outlets was
 # told of, silent since the same order, and each other reason since the same day. A client of whose outlets one has
-# ordered meanwhile is no news; a reason that came on top is.
+# ordered meanwhile is no news; a reason that came on top is. After an answer that asks for another call («перезвонить
+# 16.06») what was told before it does not count.
 TOLD_EARLIER = """
     exists (
         select 1 from ops.delivery_ledger as o
         where o.instance = f.instance and o.client_id = f.client_id and o.channel = %(channel)s and o.as_of < f.as_of
           and (o.state in ('sent', 'sending') or o.external_id is not null or o.needs_attention)
+          and o.as_of > coalesce((f.evidence ->> 'asked_again_on')::date, '-infinity')
           and o.payload -> 'evidence' -> 'outlets' @> (
               select coalesce(
                   jsonb_agg(

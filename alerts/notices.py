@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 
-from alerts.channels.base import Channel, ChannelDown
-from alerts.channels.email import EmailChannel
+from alerts.channels.base import ChannelDown, LetterChannel
 from alerts.channels.registry import open_channels
 from alerts.contacts import Manager, read_managers
 from alerts.freeze import refuse_other_days
@@ -48,50 +47,61 @@ def hold_notice(
 ) -> NoticeOutcome:
     """Tell the reps of a held branch that today's list does not come, why, and not to use yesterday's.
 
-    A letter per rep and branch a day; channels without letters are skipped. Raises NotToday, or Retriable when the
-    mail server could not be reached (safe to run again).
+    A letter per rep, branch and channel a day; channels without letters are skipped. Raises NotToday, or Retriable when
+    a channel could not be reached (safe to run again).
     """
     refuse_other_days(as_of)
     settings = get_settings()
     renderer = Renderer(settings.language, settings.time_zone)
-    channel = open_channels(connections, settings, renderer).get("email") if "email" in settings.channels else None
-    if not isinstance(channel, EmailChannel):
+    opened = open_channels(connections, settings, renderer, lambda: connect(database_url, autocommit=True))
+    channels = [channel for channel in opened.values() if isinstance(channel, LetterChannel)]
+    if not channels:
         log.info("branch %s is held; no channel for letters is configured", branch_id)
-        return NoticeOutcome()
-    with connect(database_url) as conn:
-        managers = _managers_of(conn, as_of, branch_id, instance)
-        others = _other_branches(conn, as_of, branch_id, managers)
-        outbox = _Outbox(conn, channel, as_of, branch_id, "hold", settings.language)
-        for manager in managers:
-            letter = renderer.hold_letter(
-                as_of,
-                branch_name=branch_name,
-                reason=why,
-                other_branches=(manager.instance, manager.manager_id) in others,
-            )
-            outbox.post(manager, letter, rehearsal=rehearsal)
-    if outbox.unreachable:
-        raise outbox.unreachable
-    return NoticeOutcome(outbox.sent, outbox.failed, outbox.needs_attention, outbox.would_send)
+    outboxes: list[_Outbox] = []
+    try:
+        with connect(database_url) as conn:
+            for channel in channels:
+                managers = _managers_of(conn, as_of, branch_id, instance, channel)
+                others = _other_branches(conn, as_of, branch_id, managers, channel.name)
+                outbox = _Outbox(conn, channel, as_of, branch_id, "hold", settings.language)
+                outboxes.append(outbox)
+                for manager in managers:
+                    letter = renderer.hold_letter(
+                        as_of,
+                        branch_name=branch_name,
+                        reason=why,
+                        other_branches=(manager.instance, manager.manager_id) in others,
+                    )
+                    outbox.post(manager, letter, rehearsal=rehearsal)
+    finally:
+        for found in opened.values():
+            found.close()
+    for outbox in outboxes:
+        if outbox.unreachable:
+            raise outbox.unreachable
+    return NoticeOutcome(
+        sum(outbox.sent for outbox in outboxes),
+        sum(outbox.failed for outbox in outboxes),
+        sum(outbox.needs_attention for outbox in outboxes),
+        sum(outbox.would_send for outbox in outboxes),
+    )
 
 
 def send_empty_notices(
     conn: Connection,
     as_of: date,
     branch_id: str,
-    channel: Channel,
+    channel: LetterChannel,
     *,
     rehearsal: bool,
     instance: str | None = None,
     problems: MutableSequence[str],
 ) -> int:
     """Tell the reps of a branch whose day is empty that it is; return how many letters were (or would be) sent."""
-    if not isinstance(channel, EmailChannel):
-        return 0
     settings = get_settings()
     renderer = Renderer(settings.language, settings.time_zone)
     outbox = _Outbox(conn, channel, as_of, branch_id, "empty_list", settings.language)
-    for manager, earlier in _managers_without_rows(conn, as_of, branch_id, instance):
+    for manager, earlier in _managers_without_rows(conn, as_of, branch_id, instance, channel):
         quality = read_quality(conn, as_of, manager.instance, manager.manager_id, settings.language)
         letter = renderer.empty_letter(as_of, checked=quality.checked, earlier=earlier, data_as_of=quality.data_as_of)
         outbox.post(manager, letter, rehearsal=rehearsal)
@@ -104,7 +114,7 @@ class _Outbox:
     """Sends notices of one kind through the ledger of notices: planned, sending, committed, sent, settled."""
 
     def __init__(
-        self, conn: Connection, channel: EmailChannel, as_of: date, branch_id: str, kind: str, language: Language
+        self, conn: Connection, channel: LetterChannel, as_of: date, branch_id: str, kind: str, language: Language
     ) -> None:
         self._conn = conn
         self._channel = channel
@@ -118,6 +128,8 @@ class _Outbox:
     def post(self, manager: Manager, letter: Letter, *, rehearsal: bool) -> None:
         """Send one notice unless it was sent, or may have been, or the mail server is down."""
         parts = [self._kind, self._as_of.isoformat(), manager.instance, self._branch_id, manager.manager_id]
+        if self._channel.name != "email":  # letters were there first, their ids stay
+            parts.append(self._channel.name)
         notice_id = sha256("|".join(parts).encode()).hexdigest()[:32]
         if rehearsal:
             self.would_send += not self._is_settled(notice_id)
@@ -188,7 +200,9 @@ class _Outbox:
         self._conn.commit()
 
 
-def _managers_of(conn: Connection, as_of: date, branch_id: str, instance: str | None) -> list[Manager]:
+def _managers_of(
+    conn: Connection, as_of: date, branch_id: str, instance: str | None, channel: LetterChannel
+) -> list[Manager]:
     """Active reps who sell in the branch: in the marts of the day, or of the last day that was built."""
     rows = conn.execute(
         """
@@ -205,24 +219,26 @@ def _managers_of(conn: Connection, as_of: date, branch_id: str, instance: str | 
     ).fetchall()
     known = read_managers(conn, [(row[0], row[1]) for row in rows])
     conn.commit()
-    return [known[key] for key in sorted(known) if known[key].is_active and known[key].email]
+    return [known[key] for key in sorted(known) if known[key].is_active and channel.knows(known[key])]
 
 
-def _other_branches(conn: Connection, as_of: date, branch_id: str, managers: list[Manager]) -> set[tuple[str, str]]:
+def _other_branches(
+    conn: Connection, as_of: date, branch_id: str, managers: list[Manager], channel: str
+) -> set[tuple[str, str]]:
     """Reps who have rows in another branch that go out today."""
     rows = conn.execute(
         """
         select distinct instance, manager_id from ops.delivery_ledger
-        where as_of = %s and branch_id <> %s and state in ('planned', 'sending', 'sent') and channel = 'email'
+        where as_of = %s and branch_id <> %s and state in ('planned', 'sending', 'sent') and channel = %s
         """,
-        [as_of, branch_id],
+        [as_of, branch_id, channel],
     ).fetchall()
     conn.commit()
     return {(row[0], row[1]) for row in rows} & {(m.instance, m.manager_id) for m in managers}
 
 
 def _managers_without_rows(
-    conn: Connection, as_of: date, branch_id: str, instance: str | None
+    conn: Connection, as_of: date, branch_id: str, instance: str | None, channel: LetterChannel
 ) -> list[tuple[Manager, int]]:
     """Reps of the branch with nothing in the ledger for the day, with how many clients they still have open."""
     rows = conn.execute(
@@ -233,7 +249,7 @@ def _managers_without_rows(
         ),
         open_rows as (
             select f.instance, f.manager_id, count(*) as clients from marts.follow_up as f
-            where f.as_of = %(as_of)s group by f.instance, f.manager_id
+            where f.as_of = %(as_of)s and not f.is_holdout group by f.instance, f.manager_id
         )
         select e.instance, e.manager_id, coalesce(max(o.clients), 0)
         from marts.order_expectation as e
@@ -248,17 +264,17 @@ def _managers_without_rows(
               -- Rows of another branch that the gate has not judged yet: his day may not be empty.
               select 1 from marts.follow_up as f
               where f.as_of = e.as_of and f.instance = e.instance and f.manager_id = e.manager_id
-                and not {TOLD_EARLIER}
+                and not f.is_holdout and not {TOLD_EARLIER}
           )
         group by e.instance, e.manager_id
         order by 1, 2
         """,  # noqa: S608
-        {"as_of": as_of, "branch_id": branch_id, "instance": instance, "channel": "email"},
+        {"as_of": as_of, "branch_id": branch_id, "instance": instance, "channel": channel.name},
     ).fetchall()
     known = read_managers(conn, [(row[0], row[1]) for row in rows])
     conn.commit()
     return [
         (known[row[0], row[1]], int(row[2]))
         for row in rows
-        if (row[0], row[1]) in known and known[row[0], row[1]].is_active and known[row[0], row[1]].email
+        if (row[0], row[1]) in known and known[row[0], row[1]].is_active and channel.knows(known[row[0], row[1]])
     ]

@@ -51,6 +51,16 @@ class Answer:
     until: date | None
 
 
+def outcomes() -> tuple[str, ...]:
+    """The closed list, in the order in which it is offered."""
+    return tuple(_LABELS)
+
+
+def outcome_label(outcome: str, language: Language) -> str:
+    """One of the closed list as reps read it; an unknown one is called by its id."""
+    return _LABELS.get(outcome, {}).get(language, outcome)
+
+
 def outcome_labels(language: Language) -> list[str]:
     """The closed list as reps read it."""
     return [labels[language] for labels in _LABELS.values()]

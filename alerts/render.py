@@ -14,6 +14,7 @@ from jinja2.runtime import Context
 
 from alerts import reasons, wording
 from alerts.followups import MAX_CYCLES_AT_RISK, Finding, FollowUp, OutletEvidence, one_line
+from alerts.outcome_names import outcome_label
 from alerts.wording import Language
 
 clean = one_line
@@ -37,6 +38,7 @@ _LABELS: dict[Language, dict[str, str]] = {
         "monthly": "{} в месяц",
         "escalated": "Менеджер: {name}, с {since} без ответа. Решите, кто звонит.",
         "stands_in": "Клиент менеджера {}: вы его замещаете.",
+        "last_contact": "Прошлый разговор {on}: {outcome}{until}.",
         "attached": "Этот же список — в приложенном файле: там можно отметить итог по каждому клиенту.",
         "total": "{}, под риском {}.",
         "at_risk": "Под риском: {}",
@@ -53,6 +55,7 @@ _LABELS: dict[Language, dict[str, str]] = {
         "monthly": "{} a month",
         "escalated": "Rep: {name}, unanswered since {since}. Decide who calls.",
         "stands_in": "A client of {}: you stand in.",
+        "last_contact": "Last contact {on}: {outcome}{until}.",
         "attached": "The same list is in the attached file: mark the outcome of every call there.",
         "total": "{}, {} at risk.",
         "at_risk": "At risk: {}",
@@ -126,12 +129,24 @@ class Renderer:
         for reason in row.reasons:
             if reason != row.rule_id:
                 said.append(reasons.also(_first(row, reason), reason, self.language))
+        said.append(self._last_contact(row))
         if row.escalated_from:
             since = wording.day(row.unanswered_since, row.as_of) if row.unanswered_since else ""
             said.append(self._labels["escalated"].format(name=clean(row.escalated_from), since=since))
         elif row.stands_in_for:
             said.append(self._labels["stands_in"].format(clean(row.stands_in_for)))
         return " ".join(part for part in said if part)
+
+    def _last_contact(self, row: FollowUp) -> str:
+        """'Прошлый разговор 05.06: перезвонить 11.06.'"""
+        if not row.last_outcome or not row.last_contact_on:
+            return ""
+        label = outcome_label(row.last_outcome, self.language)
+        return self._labels["last_contact"].format(
+            on=wording.day(row.last_contact_on, row.as_of),
+            outcome=label[:1].lower() + label[1:],
+            until=f" {wording.day(row.last_until_on, row.as_of)}" if row.last_until_on else "",
+        )
 
     def arithmetic(self, row: FollowUp) -> str | None:
         """'2 × 18 400 ₽' when the amount of a single outlet is exactly that, also as it is shown in whole roubles."""
@@ -224,9 +239,8 @@ class Renderer:
         self, rows: Sequence[FollowUp], contacts: Contacts, *, supplement: bool = False, notes: Sequence[str] = ()
     ) -> Letter:
         """The rep's list of the day. `rows` must not be empty."""
-        as_of = rows[0].as_of
         total = sum((row.money_at_risk for row in rows), Decimal(0))
-        subject = self._text("subject_list", as_of, supplement=supplement, clients=len(rows), money_at_risk=total)
+        subject = self.list_subject(rows, supplement=supplement)
         manager = clean(rows[0].manager_name)
         clients = wording.count(len(rows), "client", self.language)
         lead = self._labels["total"].format(clients, wording.money(total, self.language))
@@ -241,6 +255,11 @@ class Renderer:
             notes=[*notes, self._labels["attached"]],
             footer=self.data_line(freshest),
         )
+
+    def list_subject(self, rows: Sequence[FollowUp], *, supplement: bool = False) -> str:
+        """'Список на вт 10.06: 12 клиентов, под риском 248 300 ₽'. `rows` must not be empty."""
+        total = sum((row.money_at_risk for row in rows), Decimal(0))
+        return self._text("subject_list", rows[0].as_of, supplement=supplement, clients=len(rows), money_at_risk=total)
 
     def empty_letter(self, as_of: date, *, checked: int, earlier: int, data_as_of: datetime | None) -> Letter:
         """Nothing today, said aloud."""

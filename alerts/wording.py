@@ -81,6 +81,11 @@ _REASONS: dict[str, dict[Language, str]] = {
         "ru": "отправка прервалась: письмо могло дойти, спросите менеджера",
         "en": "sending was interrupted: the letter may have arrived, ask the manager",
     },
+    "no_chat": {
+        "ru": "менеджер не подключил бота Telegram: пошлите ему его ссылку (polka telegram links)",
+        "en": "the manager has not started the Telegram bot: give him his link (polka telegram links)",
+    },
+    "chat_blocked": {"ru": "менеджер заблокировал бота Telegram", "en": "the manager has blocked the Telegram bot"},
     "day_is_over": {
         "ru": "отправка прервалась, задачи нет, день прошёл",
         "en": "sending was interrupted, there is no task, the day is over",

@@ -25,6 +25,7 @@ MAX_PAUSE_SECONDS = 300.0
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _URL_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
 _BITRIX_WEBHOOK = re.compile(r"(/rest/\d+/)[^/\s?]+")
+_TELEGRAM_BOT = re.compile(r"(/bot)\d+:[^/\s?\"']+")
 _SECRET_PARAMETER = re.compile(r"(?i)\b((?:access_token|refresh_token|auth|password|token|secret|api_key)=)[^&\s\"']+")
 _AUTH_HEADER = re.compile(r"(?i)\b(basic|bearer)\s+[A-Za-z0-9+/=._~-]{6,}")
 
@@ -54,6 +55,7 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
             text = text.replace(secret, "***")
     text = _URL_USERINFO.sub("***@", text)
     text = _BITRIX_WEBHOOK.sub(r"\1***", text)
+    text = _TELEGRAM_BOT.sub(r"\1***", text)
     text = _SECRET_PARAMETER.sub(r"\1***", text)
     return _AUTH_HEADER.sub(r"\1 ***", text)
 

@@ -2,7 +2,20 @@
 
 import typer
 
-from polka.commands import backfill, bench, check_world, doctor, mapping, preview, reference, reland, replay, run, stack
+from polka.commands import (
+    backfill,
+    bench,
+    check_world,
+    doctor,
+    mapping,
+    preview,
+    reference,
+    reland,
+    replay,
+    run,
+    stack,
+    telegram,
+)
 
 app = typer.Typer(
     help="Polka: the warehouse for distributors.",
@@ -22,6 +35,7 @@ app.command()(run.run)
 app.command()(doctor.doctor)
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(reference.app, name="reference")
+app.add_typer(telegram.app, name="telegram")
 app.command()(preview.preview)
 app.command()(backfill.backfill)
 app.command()(replay.replay)

@@ -260,12 +260,17 @@ def transform(*, triggered_by: str, as_of: str | None = None, full_refresh: bool
 def take_outcomes(day: date) -> int:
     """Read what reps wrote into their tasks, so that today's list keeps to it; a portal out of reach stops nothing."""
     from alerts.outcomes import read_outcomes
+    from alerts.telegram_answers import take_answers
 
+    taken = 0
     try:
-        return read_outcomes(day, _channel_connections())
+        connections = _channel_connections()
+        taken = read_outcomes(day, connections)
+        if "telegram" in connections:
+            taken += take_answers(connections["telegram"]).outcomes
     except Exception:
         log.exception("outcomes of calls were not read; the list is made without them")
-        return 0
+    return taken
 
 
 def check_marts(as_of: str, run_id: str) -> dict[str, Any]:
@@ -379,6 +384,7 @@ def _channel_connections() -> dict[str, Connection]:
         "bitrix24": settings.bitrix24_connection,
         "email": settings.email_connection,
         "hubspot": settings.hubspot_connection,
+        "telegram": settings.telegram_connection,
     }
     found = {channel: connection(ids[channel]) for channel in settings.channels}
     if settings.send and settings.business_date not in (None, clock.company_time(settings).date()):

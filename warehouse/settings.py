@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     bitrix24_connection: str = "b24_main"
     amocrm_connection: str = "amo_main"
     hubspot_connection: str = "hubspot_main"
+    telegram_connection: str = "telegram_main"
     email_connection: str = "smtp_default"
     email_from: str = "polka@localhost"
     list_cap: int = Field(15, ge=1, description="Rows a rep gets in one day at most")
@@ -45,6 +46,10 @@ class Settings(BaseSettings):
     cut_off: time = Field(time(12, 0), description="Held branches are re-checked until this time of the company's day")
     recheck_seconds: int = Field(60, ge=1, description="Pause between two looks of the gate at a held branch")
     coverage_max_age_hours: float = Field(6.0, gt=0, description="Older coverage is stale and holds the list")
+
+    build_work_mem: str = Field(
+        "64MB", description="Memory of one sort or hash while marts are built; the server's own default suits small questions"
+    )
 
     onec_overlap_days: int = Field(45, ge=0, description="How far back of the cursor documents are read again")
     modified_overlap_minutes: int = Field(

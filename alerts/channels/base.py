@@ -9,7 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 from alerts.contacts import Manager
 from alerts.followups import FollowUp
 from alerts.quality import Quality
-from alerts.render import Contacts
+from alerts.render import Contacts, Letter
 from clients.errors import ClientError, Fatal
 
 Per = Literal["client", "manager"]
@@ -31,6 +31,8 @@ class Receipt:
 
     external_id: str
     recipient: str | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Ids by followup_id where a list travelled in several messages."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,19 @@ Finding = Receipt | NotFound | CannotTell
 
 class ChannelDown(Fatal):
     """The whole channel is out of order, not this message: nothing was sent, the message says what to do."""
+
+
+class PartlySent(ClientError):
+    """Of a list that travels in several messages some are there.
+
+    `receipts` by followup_id; `unsure` are the rows of the message that ended in `error`; those after it were not sent.
+    """
+
+    def __init__(self, receipts: Mapping[str, Receipt], unsure: Sequence[str], error: ClientError) -> None:
+        super().__init__(str(error), status=error.status, code=error.code)
+        self.receipts = receipts
+        self.unsure = unsure
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,19 @@ class Channel(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class LetterChannel(Channel, Protocol):
+    """A channel that also takes letters about no client: "nothing today", "the list is held"."""
+
+    def knows(self, manager: Manager) -> bool:
+        """Whether the rep has an address here."""
+        ...
+
+    def send_letter(self, key: str, manager: Manager, letter: Letter) -> Receipt:
+        """Send a letter of any kind. Raises as `send` does."""
+        ...
 
 
 @runtime_checkable

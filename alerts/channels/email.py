@@ -61,6 +61,10 @@ class EmailChannel:
             raise ChannelDown(str(error), status=error.status) from None
         return Receipt(message["Message-ID"], manager.manager_id)
 
+    def knows(self, manager: Manager) -> bool:
+        """Whether 1C has an address of the rep."""
+        return bool(manager.email)
+
     def close(self) -> None:
         return None
 

@@ -8,6 +8,7 @@ from alerts.channels.base import Channel
 from alerts.channels.bitrix24 import Bitrix24Channel
 from alerts.channels.email import EmailChannel
 from alerts.channels.hubspot import HubspotChannel
+from alerts.channels.telegram import TelegramChannel
 from alerts.render import Renderer
 from clients.connection import Connection
 from clients.tokens import Tokens
@@ -40,6 +41,13 @@ def _bitrix24(connection: Connection, renderer: Renderer, settings: Settings, da
     return Bitrix24Channel(connection, renderer, limits=limits, tokens=tokens, release=limits.close)
 
 
+def _telegram(connection: Connection, renderer: Renderer, settings: Settings, database: OpenDatabase | None) -> Channel:
+    if database is None:
+        return TelegramChannel(connection, renderer)
+    limits = SharedLimits(database)
+    return TelegramChannel(connection, renderer, limits=limits, database=database, release=limits.close)
+
+
 _CHANNELS: dict[str, Callable[[Connection, Renderer, Settings, OpenDatabase | None], Channel]] = {
     "amocrm": _amocrm,
     "bitrix24": _bitrix24,
@@ -47,6 +55,7 @@ _CHANNELS: dict[str, Callable[[Connection, Renderer, Settings, OpenDatabase | No
         connection, renderer, sender=settings.email_from
     ),
     "hubspot": _hubspot,
+    "telegram": _telegram,
 }
 
 

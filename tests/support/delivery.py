@@ -36,7 +36,7 @@ create table marts.follow_up (
     rule_id text not null, rule_version integer not null, outlets_total integer not null,
     outlets_affected integer not null, outlet_ids text[] not null, money_at_risk numeric(18, 2) not null,
     list_rank integer not null, confidence text not null, evidence jsonb not null,
-    is_holdout boolean not null default false, daily_calls integer,
+    is_holdout boolean not null default false, daily_calls integer, keep_rank integer,
     unique (as_of, instance, client_id)
 );
 create table marts.order_expectation (
@@ -245,7 +245,7 @@ def serve(app: Starlette, **options: Any) -> Iterator[str]:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not server.started:
             if time.monotonic() > deadline:
                 raise TimeoutError("the server did not start")

@@ -9,6 +9,7 @@ from clients.connection import Connection
 from tests.support import hubspot as hubspot_account
 from tests.support.amocrm import Account, employ, running_account
 from tests.support.delivery import AS_OF, REPS, MailServer, PortalHandle, running_mail_server, running_portal
+from tests.support.telegram import Bot, running_bot
 from warehouse.settings import get_settings
 
 
@@ -43,6 +44,12 @@ def hubspot(tmp_path: Path) -> Iterator[hubspot_account.Account]:
     with hubspot_account.running_account(tmp_path / "hubspot.jsonl") as account:
         hubspot_account.employ(account, REPS)
         yield account
+
+
+@pytest.fixture
+def telegram() -> Iterator[Bot]:
+    with running_bot() as bot:
+        yield bot
 
 
 @pytest.fixture

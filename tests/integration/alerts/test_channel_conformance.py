@@ -18,6 +18,7 @@ from clients.connection import Connection
 from clients.errors import Fatal, Retriable
 from tests.support import amocrm as amocrm_account
 from tests.support import hubspot as hubspot_account
+from tests.support import telegram as telegram_bot
 from tests.support.delivery import (
     AS_OF,
     REPS,
@@ -41,6 +42,7 @@ class Servers:
     mail: MailServer
     amocrm: amocrm_account.Account
     hubspot: hubspot_account.Account
+    telegram: telegram_bot.Bot
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,36 @@ CHANNELS = [
         ),
         id="hubspot",
     ),
+    pytest.param(
+        Case(
+            "telegram",
+            lambda: Connection(url=f"http://127.0.0.1:{closed_port()}", password=telegram_bot.TOKEN),
+            lambda servers: len(servers.telegram.messages()),
+        ),
+        id="telegram",
+    ),
 ]
 
 
 @pytest.fixture
 def servers(
-    portal: PortalHandle, mail: MailServer, amocrm: amocrm_account.Account, hubspot: hubspot_account.Account
+    portal: PortalHandle,
+    mail: MailServer,
+    amocrm: amocrm_account.Account,
+    hubspot: hubspot_account.Account,
+    telegram: telegram_bot.Bot,
 ) -> Servers:
-    return Servers(portal, mail, amocrm, hubspot)
+    return Servers(portal, mail, amocrm, hubspot, telegram)
 
 
 @pytest.fixture
 def connections(connections: dict[str, Connection], servers: Servers) -> dict[str, Connection]:
-    return {**connections, "amocrm": servers.amocrm.connection(), "hubspot": servers.hubspot.connection()}
+    return {
+        **connections,
+        "amocrm": servers.amocrm.connection(),
+        "hubspot": servers.hubspot.connection(),
+        "telegram": servers.telegram.connection(),
+    }
 
 
 @pytest.fixture(params=CHANNELS)
@@ -113,7 +132,9 @@ def delivery(tried_before: bool = False) -> Delivery:
     import json
 
     row = follow_up_from_payload(json.dumps(follow_up(1), default=str))
-    manager = Manager(row.instance, REPS[0].manager_id, REPS[0].name, REPS[0].email)
+    rep = REPS[0]
+    chat = telegram_bot.CHATS[rep.manager_id]
+    manager = Manager(row.instance, rep.manager_id, rep.name, rep.email, telegram_chat=chat)
     key = Key("0" * 32, datetime(2025, 6, 10, tzinfo=UTC), tried_before)
     return Delivery(key, AS_OF, manager, [row], Contacts({}), Quality())
 
@@ -133,6 +154,7 @@ def test_delivering_twice_delivers_once(
     case: Case, database: str, connections: dict[str, Connection], servers: Servers
 ) -> None:
     build_marts(database, [follow_up(1)])
+    telegram_bot.join(database)
     for _ in range(2):
         freeze(AS_OF, [Go()], database_url=database)
         deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
@@ -164,6 +186,7 @@ def test_what_was_sent_is_found_or_nobody_can_tell(
 
 def test_nobody_there_is_never_a_failure_of_the_row(case: Case, database: str) -> None:
     build_marts(database, [follow_up(1)])
+    telegram_bot.join(database)
     freeze(AS_OF, [Go()], database_url=database)
     with pytest.raises(DeliveryUnfinished):
         deliver(AS_OF, SOUTH, {case.name: case.dead()}, rehearsal=False, database_url=database)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from clients.connection import Connection
 from clients.errors import ClientError
@@ -23,6 +24,7 @@ from extractors.core.spec import Configuration, Entity, EntityMapping, load_conf
 from extractors.onec.metadata import Published, published
 from extractors.onec.needs import Gap, chosen, gaps
 from extractors.onec.similar import similar_sets
+from extractors.onec.virtual_tables import VirtualTables, dimensions_of, register_of
 from warehouse.sources import SourceConfig
 
 # A sample page: large enough to show the base's pace, small enough not to trouble it.
@@ -30,6 +32,7 @@ SAMPLE_BYTES = 2_000_000
 SAMPLE_ROWS = 1_000
 CLOCK_TOLERANCE = timedelta(seconds=60)
 _NO_RIGHTS = "20"
+UTC = ZoneInfo("UTC")  # no moment is asked for
 _QUOTED = re.compile(r"1C says: «(.*)»$", re.DOTALL)
 # After these nothing more can be learned from the base.
 _LOST = {"unknown_host", "refused", "connect_timeout", "login", "session_refused", "no_licence"}
@@ -260,7 +263,7 @@ def _entity(client: OnecClient, base: Published, mapping: EntityMapping, spec: E
     report = replace(report, gaps=tuple(gaps(base, there, spec)))
     try:
         if there.function is not None:
-            return replace(report, rights="all", sample=_virtual_sample(client, there, spec))
+            return replace(report, rights="all", sample=_virtual_sample(client, base, there, spec))
         rights, rows = _count(client, there)
         report = replace(report, rights=rights, rows=rows)
         if rights == "none":
@@ -290,15 +293,16 @@ def _count(client: OnecClient, mapping: EntityMapping) -> tuple[Rights, int | No
     return "none", None
 
 
-def _virtual_sample(client: OnecClient, mapping: EntityMapping, spec: Entity) -> Sample:
-    """The first rows of a virtual table: how many there are, it does not tell."""
-    function = mapping.function or ""
-    # A slice is taken over all dimensions, a balance over those that are the key.
-    names = [name.removesuffix("_Key") for column in spec.key if column in mapping.fields
-             for name in mapping.fields[column].names[:1]] if function != "SliceLast" else []  # fmt: skip
-    arguments = {"Dimensions": f"'{','.join(names)}'"} if names else {}
+def _virtual_sample(client: OnecClient, base: Published, mapping: EntityMapping, spec: Entity) -> Sample:
+    """The first rows of a virtual table, asked as a load asks: how many there are, it does not tell."""
     started = time.monotonic()
-    body = client.call(mapping.source_set, function, arguments, {"$top": str(FIRST_PAGE)})
+    body = VirtualTables(client, UTC).call(
+        register_of(base, mapping),
+        mapping.function,  # type: ignore[arg-type]
+        condition=mapping.only,
+        dimensions=dimensions_of(base, mapping, spec),
+        options={"$top": str(FIRST_PAGE)},
+    )
     seconds = time.monotonic() - started
     rows = _records(body, mapping.source_set)
     return Sample(rows, len(body), seconds, rows, len(body), seconds, seconds, 0.0)

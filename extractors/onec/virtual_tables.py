@@ -14,6 +14,8 @@ from clients.onec import OnecClient, local_time
 from extractors.core.feed import page
 from extractors.core.kinds import Window
 from extractors.core.paging import Pager
+from extractors.core.spec import Entity, EntityMapping
+from extractors.onec.metadata import Published
 from extractors.onec.needs import fields_of
 from extractors.onec.reader import OnecReader
 
@@ -91,7 +93,8 @@ class SliceReader(OnecReader):
     def pages(self, window: Window, claimed: int | None) -> Pager:
         """The whole table in one answer; in parts when that is too large for the base."""
         tables = VirtualTables(self._client, self._zone)
-        function, dimensions = self._mapping.function, self._dimensions()
+        function = self._mapping.function
+        dimensions = dimensions_of(self.published(), self._mapping, self._opening.entity)
 
         def fetch(skip: int, top: int) -> bytes:
             part = {} if top >= WHOLE else {"$top": str(top), "$skip": str(skip), "$orderby": ",".join(self._order())}
@@ -101,10 +104,10 @@ class SliceReader(OnecReader):
                     options["$filter"] = self._mapping.only
                 return self._client.collection(self._mapping.source_set, options)
             return tables.call(
-                self._register(),
+                register_of(self.published(), self._mapping),
                 function,  # type: ignore[arg-type]
                 condition=self._mapping.only,
-                dimensions=dimensions if function == "Balance" else (),
+                dimensions=dimensions,
                 options=part,
             )
 
@@ -113,12 +116,6 @@ class SliceReader(OnecReader):
     def lookup(self, ids: Sequence[str]) -> Iterator[tuple[Sequence[str], bytes]]:
         """None of them is there: the table was read whole."""
         yield ids, page([])
-
-    def _register(self) -> str:
-        """A slice of a register whose records documents make is asked of its records."""
-        records = f"{self._mapping.source_set}_RecordType"
-        is_recorded = self._mapping.function == "SliceLast" and self.published().has(records)
-        return records if is_recorded else self._mapping.source_set
 
     def _fields(self) -> Mapping[str, str]:
         return fields_of(self.published(), self._mapping.source_set, self._mapping.function) or {}
@@ -133,16 +130,24 @@ class SliceReader(OnecReader):
         ]
         return [name for name in names if name]
 
-    def _dimensions(self) -> list[str]:
-        """What to sum by: the key and whatever else of the mapping is no sum."""
-        fields = self._fields()
-        sums = ("number", "integer")
-        found: list[str] = []
-        for column, field in self._mapping.fields.items():
-            name = next((name for name in field.names if name in fields), None)
-            if name is not None and self._opening.entity.columns[column] not in sums:
-                found.append(name.removesuffix("_Type").removesuffix("_Key"))
-        return list(dict.fromkeys(found))
+
+def register_of(base: Published, mapping: EntityMapping) -> str:
+    """The set whose virtual table it is: a slice of a register whose records documents make is asked of its records."""
+    records = f"{mapping.source_set}_RecordType"
+    return records if mapping.function == "SliceLast" and base.has(records) else mapping.source_set
+
+
+def dimensions_of(base: Published, mapping: EntityMapping, entity: Entity) -> list[str]:
+    """What a balance is summed by: the key and whatever else of the mapping is published and no sum."""
+    if mapping.function != "Balance":
+        return []
+    fields = fields_of(base, mapping.source_set, mapping.function) or {}
+    found: list[str] = []
+    for column, field in mapping.fields.items():
+        name = next((name for name in field.names if name in fields), None)
+        if name is not None and entity.columns[column] not in ("number", "integer"):
+            found.append(name.removesuffix("_Type").removesuffix("_Key"))
+    return list(dict.fromkeys(found))
 
 
 def _condition(condition: str, doubled: bool) -> dict[str, str]:

@@ -160,6 +160,18 @@ def test_a_healthy_base_is_fit_and_its_figures_are_true(patient: Patient) -> Non
     assert 0 < estimate["seconds_at_least"] <= estimate["seconds_at_most"]
 
 
+def test_virtual_tables_are_asked_as_a_load_asks_them(treat: Callable[[Base], Patient], world: Base) -> None:
+    code, source = treat(Base(list(world.sets.values()), list(world.registers.values()))).examine()
+    assert [item for item in source["advice"] if item["level"] == "problem"] == []
+    assert code == 0
+    virtual = {name for name, mapping in mapped().items() if mapping.function is not None}
+    asked = {entity["source_set"]: entity for entity in source["entities"] if entity["source_set"] in virtual}
+    there = {name for name in virtual if name in world.registers}
+    assert {name for name, entity in asked.items() if entity["published"]} == there
+    assert len(there) >= 4
+    assert all(asked[name]["sample"]["rows"] > 0 for name in there)
+
+
 def whole_load(patient: Patient) -> int:
     """Bytes of all records, read page by page with nothing of the examination's code."""
     total = 0

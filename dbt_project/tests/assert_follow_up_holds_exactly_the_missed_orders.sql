@@ -19,7 +19,10 @@ missed as (
         expectations.money_at_risk
     from {{ ref('order_expectation') }} as expectations
     left join {{ ref('int_client_rest') }} as rests
-        on expectations.instance = rests.instance and expectations.client_id = rests.client_id
+        on
+            expectations.instance = rests.instance
+            and expectations.client_id = rests.client_id
+            and (rests.outlet_id is null or expectations.outlet_id = rests.outlet_id)
     where
         expectations.as_of = {{ as_of() }}
         and expectations.status = 'missed_order'

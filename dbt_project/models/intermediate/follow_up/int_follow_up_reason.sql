@@ -25,7 +25,14 @@ select
         else reasons.reason
     end as money_group
 from reasons
-left join rests on reasons.instance = rests.instance and reasons.client_id = rests.client_id
 where
     reasons.reason = any({{ text_list('enabled_reasons') }})
-    and (rests.client_id is null or (rests.is_debt_still_asked and reasons.reason = 'overdue_debt'))
+    and not exists (
+        select 1
+        from rests
+        where
+            rests.instance = reasons.instance
+            and rests.client_id = reasons.client_id
+            and (rests.outlet_id is null or rests.outlet_id = reasons.outlet_id)
+            and not (rests.is_debt_still_asked and reasons.reason = 'overdue_debt')
+    )

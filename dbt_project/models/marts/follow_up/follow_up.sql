@@ -112,6 +112,8 @@ rows_by_client as (
         sum(counted_money) as money_at_risk,
         sum(counted_money * urgency) as priority,
         min(due_on) as oldest_due_on,
+        min(episode_on) as oldest_episode_on,
+        bool_or(is_blocking) as has_blocking,
         bool_or(confidence <> 'ok') as has_little_history,
         bool_or(reason = 'overdue_debt') as has_debt,
         coalesce(jsonb_agg(evidence order by place) filter (where reason = 'missed_order'), '[]') as outlets_evidence,
@@ -150,6 +152,14 @@ placed as (
             else coalesce(teams.deputy_id, rows_by_client.own_manager_id)
         end as manager_id,
         standing.unanswered_since,
+        -- What was said since this story began, and the day of an answer after which one calls again.
+        case when standing.last_contact_on >= rows_by_client.oldest_episode_on then standing.last_outcome end as last_outcome,
+        case when standing.last_contact_on >= rows_by_client.oldest_episode_on then standing.last_until_on end as last_until_on,
+        case when standing.last_contact_on >= rows_by_client.oldest_episode_on then standing.last_contact_on end as last_contact_on,
+        case
+            when standing.is_to_be_asked_again and standing.last_contact_on >= rows_by_client.oldest_episode_on
+                then standing.last_contact_on
+        end as asked_again_on,
         -- By the client and the month, so that it stays what it is all month; never who owes, never the dearest.
         not rows_by_client.has_debt and not coalesce(standing.is_vip, false) as may_be_held_out,
         coalesce(
@@ -175,7 +185,8 @@ select
                 convert_to(
                     placed.instance || '|' || placed.client_id || '|'
                     || case when placed.findings is null then 'missed_order' else 'reasons' end
-                    || '|' || placed.episode || case when placed.is_escalated then '|escalated' else '' end,
+                    || '|' || placed.episode || case when placed.is_escalated then '|escalated' else '' end
+                    || coalesce('|again@' || cast(placed.asked_again_on as text), ''),
                     'UTF8'
                 )
             ),
@@ -187,7 +198,8 @@ select
     placed.instance,
     placed.client_id,
     clients.client_name,
-    placed.branch_id,
+    -- A row without a branch must not be lost between the branches.
+    coalesce(placed.branch_id, 'all') as branch_id,
     organisations.name as branch_name,
     placed.manager_id,
     managers.name as manager_name,
@@ -204,6 +216,13 @@ select
             order by placed.priority desc, placed.oldest_due_on asc, placed.client_id asc
         ) as integer
     ) as list_rank,
+    -- Kept when the day is full: debts first, those that stop the shipping before the others.
+    cast(
+        row_number() over (
+            partition by placed.instance, placed.manager_id
+            order by placed.has_blocking desc, placed.has_debt desc, placed.priority desc, placed.oldest_due_on asc, placed.client_id asc
+        ) as integer
+    ) as keep_rank,
     case when placed.has_little_history then 'little_history' else 'ok' end as confidence,
     case when placed.findings is null then '{}' else jsonb_build_object('findings', placed.findings) end
     || case
@@ -221,6 +240,16 @@ select
     || case
         when not placed.is_escalated and placed.manager_id <> placed.own_manager_id
             then jsonb_build_object('stands_in_for', own_managers.name)
+        else '{}'
+    end
+    || case
+        when placed.last_contact_on is not null
+            then jsonb_build_object(
+                'last_outcome', placed.last_outcome,
+                'last_until_on', placed.last_until_on,
+                'last_contact_on', placed.last_contact_on,
+                'asked_again_on', placed.asked_again_on
+            )
         else '{}'
     end
     || jsonb_build_object(

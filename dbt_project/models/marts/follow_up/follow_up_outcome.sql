@@ -15,13 +15,16 @@ with listed as (
     where as_of < {{ as_of() }} and as_of >= {{ as_of() }} - {{ var('effect_days') }}
 ),
 
+-- Withdrawn before it was sent: meant to be told, as those who were told were, and yet nobody heard of it.
 told as (
-    select distinct
+    select
         instance,
         client_id,
-        as_of
+        as_of,
+        bool_or(state = 'sent' or external_id is not null) as has_reached
     from {{ ref('stg_ops__delivery_ledger') }}
     where state in ('sent', 'withdrawn') and settled_at is not null
+    group by instance, client_id, as_of
 ),
 
 answers as (
@@ -41,21 +44,34 @@ calendar as (
     select * from {{ ref('int_calendar') }}
 ),
 
--- A story is told on its first day; the same one on the days after is no second chance.
-stories as (
+ranked as (
     select
         listed.*,
-        row_number() over (partition by listed.instance, listed.followup_id order by listed.as_of) = 1 as is_first_day
+        told.as_of is not null as is_told,
+        coalesce(told.has_reached, false) as has_reached,
+        max(listed.list_rank) filter (where told.as_of is not null) over (
+            partition by listed.as_of, listed.instance, listed.manager_id
+        ) as last_rank_told
     from listed
+    left join told
+        on listed.instance = told.instance and listed.client_id = told.client_id and listed.as_of = told.as_of
+),
+
+-- A story counts from the day it was told, or would have been had it not been held out; the same one on the days after is
+-- no second chance.
+stories as (
+    select
+        *,
+        row_number() over (
+            partition by instance, followup_id
+            order by is_told or (is_holdout and coalesce(list_rank <= last_rank_told, false)) desc, as_of asc
+        ) = 1 as is_first_day
+    from ranked
 ),
 
 windows as (
     select
         stories.*,
-        told.as_of is not null as is_told,
-        max(stories.list_rank) filter (where told.as_of is not null) over (
-            partition by stories.as_of, stories.instance, stories.manager_id
-        ) as last_rank_told,
         least(
             week_later.date_day,
             stories.as_of + cast(
@@ -70,8 +86,6 @@ windows as (
             )
         ) as window_to
     from stories
-    left join told
-        on stories.instance = told.instance and stories.client_id = told.client_id and stories.as_of = told.as_of
     inner join calendar as first_day on stories.as_of = first_day.date_day
     inner join calendar as week_later
         on
@@ -209,6 +223,6 @@ select
     ordered_on,
     cast(least(greatest(came_amount, 0), money_at_risk) as numeric(18, 2)) as came_amount,
     -- It came by itself: before anybody could have called, or without anybody having been told.
-    came_amount > 0 and (not is_told or coalesce(ordered_on < recorded_on or outcome = 'has_ordered', false)) as is_self_cured,
+    came_amount > 0 and (not has_reached or coalesce(ordered_on < recorded_on or outcome = 'has_ordered', false)) as is_self_cured,
     coalesce(outcome in ('wrong_data', 'season_or_repairs', 'outlet_closed', 'our_fault'), false) as is_false_alarm
 from measured

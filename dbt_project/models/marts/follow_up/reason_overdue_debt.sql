@@ -1,5 +1,6 @@
 -- Money that a legal entity owes past its due date: one row for the entity, however many outlets it has. Prepayments that
--- nobody has matched yet are taken off first, the newest debts before the old ones. A closed outlet's debt stays a debt.
+-- nobody has matched yet are taken off first, the newest debts (not due yet) before the old ones: nobody is asked for more
+-- than he owes. A closed outlet's debt stays a debt.
 with debts as (
     select
         instance,
@@ -12,7 +13,7 @@ with debts as (
         due_on,
         debt
     from {{ ref('stg_onec__settlement_term') }}
-    where not is_deleted and legal_entity_id is not null and debt > 0 and due_on < {{ as_of() }}
+    where not is_deleted and legal_entity_id is not null and debt > 0
 ),
 
 prepaid as (
@@ -41,15 +42,6 @@ source_instances as (
     select * from {{ ref('stg_ops__source_instance') }}
 ),
 
-client_of_partner as (
-    select
-        instance,
-        partner_id,
-        min(client_id) as client_id
-    from {{ ref('int_outlet') }}
-    group by instance, partner_id
-),
-
 outlets_of_client as (
     select
         instance,
@@ -58,6 +50,28 @@ outlets_of_client as (
         manager_id,
         outlets_total
     from {{ ref('int_client') }}
+),
+
+-- The legal entity of a chain belongs to the chain itself, which is no outlet.
+client_of_partner as (
+    select
+        partners.instance,
+        partners.partner_id,
+        min(partners.client_id) as client_id
+    from (
+        select
+            instance,
+            partner_id,
+            client_id
+        from {{ ref('int_outlet') }}
+        union all
+        select
+            instance,
+            client_id as partner_id,
+            client_id
+        from outlets_of_client
+    ) as partners
+    group by partners.instance, partners.partner_id
 ),
 
 -- What is left of each debt when unmatched prepayments pay the newest ones.
@@ -90,7 +104,7 @@ open_items as (
         on netted.instance = legal_entities.instance and netted.legal_entity_id = legal_entities.legal_entity_id
     left join contracts on netted.instance = contracts.instance and netted.contract_id = contracts.contract_id
     left join shipments on netted.instance = shipments.instance and netted.document_id = shipments.shipment_id
-    where netted.overdue > 0
+    where netted.overdue > 0 and netted.due_on < {{ as_of() }}
 ),
 
 by_term as (

@@ -6,5 +6,7 @@ select
     client_id,
     manager_id,
     state,
+    external_id,
+    payload -> 'outlet_ids' as outlet_ids,
     settled_at
 from {{ source('ops', 'delivery_ledger') }}

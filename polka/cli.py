@@ -7,6 +7,7 @@ from polka.commands import (
     bench,
     check_world,
     doctor,
+    forecast,
     mapping,
     preview,
     reference,
@@ -37,6 +38,7 @@ app.add_typer(mapping.app, name="mapping")
 app.add_typer(reference.app, name="reference")
 app.add_typer(telegram.app, name="telegram")
 app.command()(preview.preview)
+app.command()(forecast.forecast)
 app.command()(backfill.backfill)
 app.command()(replay.replay)
 app.command("check-world")(check_world.check_world)

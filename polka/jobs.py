@@ -282,6 +282,22 @@ def check_marts(as_of: str, run_id: str) -> dict[str, Any]:
     return outcome.summary()
 
 
+# --- forecast ----------------------------------------------------------------------------------------------
+
+
+def forecast(as_of: str | None = None) -> list[dict[str, Any]]:
+    """Forecast the demand of the weeks from that of the business date (or `as_of`) on, one result per source.
+
+    The next build shows it in the marts.
+    """
+    from forecasting import make
+
+    return [
+        {**dataclasses.asdict(made), "week": made.week.isoformat()}
+        for made in make(date.fromisoformat(as_of) if as_of else clock.business_date())
+    ]
+
+
 # --- follow-up ---------------------------------------------------------------------------------------------
 
 

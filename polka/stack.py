@@ -147,7 +147,7 @@ class Stack:
 
 def dag_ids() -> list[str]:
     reading = [f"{dag}__{source}" for source in (CRM, SOURCE) for dag in ("extract", "reconcile")]
-    return [*reading, "transform", "follow_up"]
+    return [*reading, "transform", "forecast", "follow_up"]
 
 
 def prepare_warehouse(url: str) -> str:

@@ -43,12 +43,14 @@ class Settings(BaseSettings):
     transform_schedule: str = Field("40 5 * * *", description="Cron beside the assets, or 'manual' for assets only")
     follow_up_schedule: str = Field("30 7 * * 1-6", description="Cron, or 'manual'")
     reconcile_schedule: str = Field("0 2 * * 0", description="Cron of the weekly windows, or 'manual'")
+    forecast_schedule: str = Field("50 4 * * 1", description="Cron of the weekly demand forecast, or 'manual'")
     cut_off: time = Field(time(12, 0), description="Held branches are re-checked until this time of the company's day")
     recheck_seconds: int = Field(60, ge=1, description="Pause between two looks of the gate at a held branch")
     coverage_max_age_hours: float = Field(6.0, gt=0, description="Older coverage is stale and holds the list")
 
     build_work_mem: str = Field(
-        "64MB", description="Memory of one sort or hash while marts are built; the server's own default suits small questions"
+        "64MB",
+        description="Memory of one sort or hash while marts are built; the server's own default suits small questions",
     )
 
     onec_overlap_days: int = Field(45, ge=0, description="How far back of the cursor documents are read again")

@@ -13,7 +13,7 @@ from polka.commands.backfill import airflow_range
 from warehouse.sources import load_sources
 
 DAGS_FOLDER = Path(__file__).resolve().parents[2] / "dags"
-EXPECTED = {"transform", "follow_up"} | {
+EXPECTED = {"transform", "follow_up", "forecast"} | {
     f"{kind}__{source.id}" for source in load_sources() for kind in ("extract", "reconcile")
 }
 pytestmark = pytest.mark.airflow
@@ -75,10 +75,13 @@ def test_reconcile_has_real_intervals(described: dict) -> None:
 
 
 def test_the_word_manual_takes_a_schedule_away(run_python: Callable[..., str]) -> None:
-    manual = {f"POLKA_{name}_SCHEDULE": "manual" for name in ("EXTRACT", "FOLLOW_UP", "TRANSFORM", "RECONCILE")}
+    manual = {
+        f"POLKA_{name}_SCHEDULE": "manual" for name in ("EXTRACT", "FOLLOW_UP", "FORECAST", "TRANSFORM", "RECONCILE")
+    }
     dags = json.loads(run_python(DESCRIBE, **manual).splitlines()[-1])["dags"]
     assert dags["extract__onec_main"]["timetable"] == "NullTimetable"
     assert dags["follow_up"]["timetable"] == "NullTimetable"
+    assert dags["forecast"]["timetable"] == "NullTimetable"
     assert dags["transform"]["timetable"] == "AssetTriggeredTimetable"
 
 
@@ -91,7 +94,7 @@ def test_two_sources_give_two_extract_and_two_reconcile_dags(run_python: Callabl
         encoding="utf-8",
     )
     dags = json.loads(run_python(DESCRIBE, POLKA_SOURCES=str(sources)).splitlines()[-1])["dags"]
-    assert set(dags) == {"transform", "follow_up"} | {
+    assert set(dags) == {"transform", "follow_up", "forecast"} | {
         f"{kind}__onec_{name}" for kind in ("extract", "reconcile") for name in ("north", "south")
     }
 
@@ -103,8 +106,8 @@ import runpy, sys
 import airflow.sdk
 before = set(sys.modules)
 runpy.run_path({str(DAGS_FOLDER / file)!r})
-heavy = {{"great_expectations", "dbt", "pandas", "msgspec", "psycopg", "xlsxwriter"}} & (set(sys.modules) - before)
-print(sorted(heavy))
+heavy = {{"great_expectations", "dbt", "pandas", "msgspec", "psycopg", "xlsxwriter", "statsmodels"}}
+print(sorted(heavy & (set(sys.modules) - before)))
 """
     assert run_python(code).splitlines()[-1] == "[]"
 

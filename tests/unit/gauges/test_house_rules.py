@@ -14,7 +14,7 @@ from setuptools import find_namespace_packages
 
 from warehouse.settings import PROJECT_ROOT
 
-PRODUCT = ["alerts", "clients", "expectations", "extractors", "polka", "warehouse"]
+PRODUCT = ["alerts", "clients", "expectations", "extractors", "forecasting", "polka", "warehouse"]
 BINARY = {".png", ".jpg", ".jpeg", ".gif", ".ico", ".gz", ".zst", ".xlsx", ".woff2", ".pdf", ".zip", ".bin"}
 
 

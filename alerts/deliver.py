@@ -31,6 +31,7 @@ from alerts.ledger import Claim
 from alerts.notices import hold_notice, send_empty_notices
 from alerts.quality import Quality, read_quality
 from alerts.render import Renderer
+from alerts.results import read_results
 from alerts.withdraw import withdraw_answered
 from alerts.wording import Language, reason
 from clients.bitrix24 import SERVER_TIME_LIMIT_SECONDS
@@ -415,7 +416,8 @@ class _Courier:
         )
         contacts = read_contacts(self.conn, manager.instance, rows)
         quality = read_quality(self.conn, self.as_of, manager.instance, manager.manager_id, self.language)
-        return Delivery(key, self.as_of, manager, rows, contacts, quality, supplement)
+        results = read_results(self.conn, self.as_of, self.channel.name, manager.instance, manager.manager_id)
+        return Delivery(key, self.as_of, manager, rows, contacts, quality, supplement, results)
 
     # --- both ---
 

@@ -320,7 +320,7 @@ class Renderer:
         elif len(findings) == 1 and (row.outlets_total <= 1 or not _at_outlets(row, reason)):
             return self.finding_fact(findings[0], row.as_of)
         elif not _at_outlets(row, reason) and findings:
-            return _clip("; ".join(self.finding_fact(one, row.as_of) for one in findings), FACT_LIMIT)
+            return self.finding_fact(findings[0], row.as_of)
         else:
             outlets = [finding.name for finding in findings]
         affected = max(len(outlets), 1)
@@ -352,12 +352,15 @@ class Renderer:
             elif reason == reasons.MISSED_ORDER and not is_main:
                 lines += [self.outlet_fact(outlet, row.as_of) for outlet in row.outlets]
             elif reason != reasons.MISSED_ORDER:
-                for finding in _of(row, reason):
+                findings = _of(row, reason)
+                for place, finding in enumerate(findings):
                     fact = self.finding_fact(finding, row.as_of)
+                    entity = finding.facts.get("legal_entity_name") or ""
                     if several and finding.outlet_id:
                         lines.append(f"{clean(finding.name)}: {fact}")
-                    elif not is_main:
-                        lines.append(fact)
+                    elif not is_main or place:
+                        # Of several debtors the first is the fact of the row.
+                        lines.append(f"{entity}: {fact}" if entity and len(findings) > 1 else fact)
         return lines
 
     def _ask_about(self, row: FollowUp, reason: str) -> str:
@@ -454,6 +457,7 @@ def _environment(language: Language, time_zone: str) -> Environment:
         count=lambda number, noun: wording.count(len(number) if isinstance(number, list) else number, noun, language),
         form=lambda number, noun: wording.form(number, noun, language),
         money=lambda amount: wording.money(Decimal(amount), language),
+        whole=lambda amount: wording.whole_roubles(Decimal(amount)),
         list_of=lambda items: wording.list_of(items, language),
         quoted=lambda name: wording.quoted(clean(name), language),
     )

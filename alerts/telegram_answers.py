@@ -176,7 +176,9 @@ def _take_word(
     chat = update.chat_id
     assert chat is not None  # noqa: S101  -- the caller looked
     code = words[1] if len(words) == 2 and words[0] == "/start" else ""
-    manager = next((one for one in _managers(conn, bot.bot_id) if hmac.compare_digest(_code(connection, one), code)), None)
+    manager = next(
+        (one for one in _managers(conn, bot.bot_id) if hmac.compare_digest(_code(connection, one), code)), None
+    )
     if manager is None:
         return Taken(updates=1), lambda: _send(bot, chat, _SAID[language]["unlinked"])
     conn.execute(

@@ -17,15 +17,16 @@ from xlsxwriter.worksheet import Worksheet
 
 from alerts import reasons, wording
 from alerts.followups import FollowUp
-from alerts.outcome_names import outcome_labels
+from alerts.outcome_names import outcome_label, outcome_labels
 from alerts.quality import STATUS_LABELS, Quality
 from alerts.render import Contacts, Renderer, clean
+from alerts.results import Results
 from alerts.wording import Language
 
 _CELL_LIMIT = 32_000
 _TEXTS: dict[Language, dict[str, Any]] = {
     "ru": {
-        "sheets": ("Сводка", "Список", "Точки", "Качество данных"),
+        "sheets": ("Сводка", "Список", "Точки", "Результаты 7 дней", "Причины", "Качество данных"),
         "title": "Список на {}",
         "rep": "Менеджер",
         "clients": "Клиентов в списке",
@@ -40,6 +41,10 @@ _TEXTS: dict[Language, dict[str, Any]] = {
                  "Что сделать", "Последний заказ", "Итог", "Комментарий", "Код записи"),
         "points": ("№", "Клиент", "Точка", "Формат", "Адрес", "Телефон", "Что случилось", "Последний заказ",
                    "Номер заказа", "Ждали", "Пропущено", "Обычный заказ, ₽", "Позиций", "Под риском, ₽"),
+        "results": ("Сообщили", "Клиент", "Причина", "Под риском, ₽", "Итог", "Договорились на", "Заказал",
+                    "Пришло, ₽"),
+        "reasons": ("Причина", "Клиентов сегодня", "Под риском, ₽", "Сообщили за 28 дней", "С пользой", "Ложных",
+                    "Пришло, ₽"),
         "total": "Итого",
         "outcome_hint": ("Итог звонка", "Выберите из списка; дату и подробности — в комментарий."),
         "quality": ("Проверка", "Точек"),
@@ -49,7 +54,7 @@ _TEXTS: dict[Language, dict[str, Any]] = {
         "page": "Страница &P из &N",
     },
     "en": {
-        "sheets": ("Summary", "List", "Outlets", "Data quality"),
+        "sheets": ("Summary", "List", "Outlets", "Results of 7 days", "Reasons", "Data quality"),
         "title": "List for {}",
         "rep": "Rep",
         "clients": "Clients in the list",
@@ -64,6 +69,8 @@ _TEXTS: dict[Language, dict[str, Any]] = {
                  "What to do", "Last order", "Outcome", "Comment", "Row code"),
         "points": ("#", "Client", "Outlet", "Format", "Address", "Phone", "What happened", "Last order",
                    "Order number", "Expected", "Missed", "Usual order, ₽", "Items", "At risk, ₽"),
+        "results": ("Told", "Client", "Reason", "At risk, ₽", "Outcome", "Agreed for", "Ordered", "Came, ₽"),
+        "reasons": ("Reason", "Clients today", "At risk, ₽", "Told in 28 days", "Useful", "False", "Came, ₽"),
         "total": "Total",
         "outcome_hint": ("Outcome of the call", "Pick one; dates and details go to the comment."),
         "quality": ("Check", "Outlets"),
@@ -91,7 +98,14 @@ class _Formats:
     note: Format
 
 
-def build_workbook(rows: Sequence[FollowUp], contacts: Contacts, quality: Quality, renderer: Renderer) -> bytes:
+def build_workbook(
+    rows: Sequence[FollowUp],
+    contacts: Contacts,
+    quality: Quality,
+    renderer: Renderer,
+    *,
+    results: Results | None = None,
+) -> bytes:
     """An .xlsx of the rep's list; the same rows give the same bytes. `rows` may be empty."""
     buffer = io.BytesIO()
     book = xlsxwriter.Workbook(
@@ -103,10 +117,12 @@ def build_workbook(rows: Sequence[FollowUp], contacts: Contacts, quality: Qualit
         book.set_properties({"title": renderer.list_letter(rows, contacts).subject, "created": created})
     formats = _formats(book)
     texts = _TEXTS[renderer.language]
-    summary, listing, points, checks = (book.add_worksheet(name) for name in texts["sheets"])
+    summary, listing, points, past, reasons_sheet, checks = (book.add_worksheet(name) for name in texts["sheets"])
     _summary(summary, rows, quality, renderer, texts, formats)
     _list(listing, rows, contacts, renderer, texts, formats)
     _points(points, rows, contacts, renderer, texts, formats)
+    _results(past, results or Results(), renderer, texts, formats)
+    _reasons(reasons_sheet, rows, results or Results(), renderer, texts, formats)
     _quality(checks, rows, quality, renderer, texts, formats)
     listing.activate()
     book.close()
@@ -284,6 +300,56 @@ def _points(
         sheet.write_number(line, 13, float(outlet.money_at_risk), formats.money)
         sheet.set_row(line, _height([(value, widths[column]) for column, value in written.items()]))
     _print_setup(sheet, texts, landscape=True)
+
+
+def _results(sheet: Worksheet, results: Results, renderer: Renderer, texts: dict[str, Any], formats: _Formats) -> None:
+    widths = (12, 40, 30, 14, 22, 15, 12, 14)
+    _head(sheet, texts["results"], widths, formats, rows=len(results.rows))
+    for line, row in enumerate(results.rows, 1):
+        told = ", ".join(reasons.name(reason, renderer.language) for reason in row.reasons)
+        outcome = outcome_label(row.outcome, renderer.language) if row.outcome else ""
+        _day(sheet, line, 0, row.told_on, formats)
+        _text(sheet, line, 1, clean(row.client_name), formats.strong)
+        _text(sheet, line, 2, told, formats.text)
+        sheet.write_number(line, 3, float(row.money_at_risk), formats.money)
+        _text(sheet, line, 4, outcome, formats.text)
+        _day(sheet, line, 5, row.until_on, formats)
+        _day(sheet, line, 6, row.ordered_on, formats)
+        _number(sheet, line, 7, row.came, formats.money)
+        sheet.set_row(line, _height([(clean(row.client_name), widths[1]), (told, widths[2]), (outcome, widths[4])]))
+    _print_setup(sheet, texts, landscape=True)
+
+
+def _reasons(
+    sheet: Worksheet,
+    rows: Sequence[FollowUp],
+    results: Results,
+    renderer: Renderer,
+    texts: dict[str, Any],
+    formats: _Formats,
+) -> None:
+    """Each reason of the list and of the last weeks once: what it is about today and what its calls were worth."""
+    names = reasons.names(renderer.language)
+    today = {reason for row in rows for reason in row.reasons}
+    shown = [reason for reason in names if reason in today or reason in results.rules]
+    widths = (34, 18, 16, 20, 12, 12, 16)
+    _head(sheet, texts["reasons"], widths, formats, rows=len(shown))
+    for line, reason in enumerate(shown, 1):
+        record = results.rules.get(reason)
+        _text(sheet, line, 0, names[reason], formats.strong)
+        sheet.write_number(line, 1, sum(reason in row.reasons for row in rows), formats.number)
+        sheet.write_number(line, 2, float(_money_of(rows, reason)), formats.money)
+        for column, value in enumerate((record.told, record.useful, record.false) if record else (None,) * 3, 3):
+            _number(sheet, line, column, value, formats.number)
+        _number(sheet, line, 6, record.came if record else None, formats.money)
+    _print_setup(sheet, texts, landscape=True)
+
+
+def _money_of(rows: Sequence[FollowUp], reason: str) -> Decimal:
+    if reason == reasons.MISSED_ORDER:
+        return sum((outlet.money_at_risk for row in rows for outlet in row.outlets), Decimal(0))
+    found = (finding for row in rows for finding in row.findings if finding.reason == reason)
+    return sum((finding.money_at_risk for finding in found), Decimal(0))
 
 
 def _quality(

@@ -10,6 +10,7 @@ from alerts.contacts import Manager
 from alerts.followups import FollowUp
 from alerts.quality import Quality
 from alerts.render import Contacts, Letter
+from alerts.results import Results
 from clients.errors import ClientError, Fatal
 
 Per = Literal["client", "manager"]
@@ -78,6 +79,7 @@ class Delivery:
     contacts: Contacts = field(repr=False)
     quality: Quality
     supplement: bool = False
+    results: Results = field(default_factory=Results)
 
 
 @dataclass(frozen=True)

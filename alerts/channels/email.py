@@ -74,7 +74,9 @@ class EmailChannel:
 
     def _workbook(self, delivery: Delivery) -> tuple[str, bytes]:
         name = "Список" if self._renderer.language == "ru" else "List"
-        body = build_workbook(delivery.rows, delivery.contacts, delivery.quality, self._renderer)
+        body = build_workbook(
+            delivery.rows, delivery.contacts, delivery.quality, self._renderer, results=delivery.results
+        )
         return f"{name} {delivery.as_of:%d.%m.%Y}.xlsx", body
 
     def _address(self, manager: Manager) -> str:

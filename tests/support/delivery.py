@@ -47,6 +47,11 @@ create table marts.fct_order_occasion (
     instance text, outlet_id text, ordered_on date, orders_total bigint, amount_with_vat numeric(18, 2)
 );
 create table marts.fct_order_line (instance text, outlet_id text, ordered_on date, ordered_at timestamptz);
+create table marts.follow_up_outcome (
+    as_of date not null, instance text not null, followup_id text not null, client_id text not null, manager_id text,
+    rule_id text not null, is_told boolean not null, is_complete boolean, ordered_on date,
+    came_amount numeric(18, 2) not null, is_self_cured boolean, is_false_alarm boolean not null
+);
 create table intermediate.int_manager_contact (
     instance text, manager_id text, manager_name text, email text, phone text, is_active boolean
 );

@@ -93,7 +93,7 @@ def test_the_letter_holds_text_html_and_workbook_of_the_same_rows(
     assert "Нет заказа в 3 из 7" in text
     assert "Нет заказа в 3 из 7" in html
     book = attachment(message)
-    assert book.sheetnames == ["Сводка", "Список", "Точки", "Качество данных"]
+    assert book.sheetnames == ["Сводка", "Список", "Точки", "Результаты 7 дней", "Причины", "Качество данных"]
     listing = book["Список"]
     assert [listing.cell(line, 12).value for line in (2, 3)] == [f"{1:032x}", f"{5:032x}"]
     assert [listing.cell(line, 7).value for line in (2, 3)] == [36800, 110400]

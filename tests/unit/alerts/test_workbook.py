@@ -3,6 +3,8 @@
 import io
 import json
 import zipfile
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import openpyxl
@@ -11,6 +13,7 @@ import pytest
 from alerts.followups import FollowUp, follow_up_from_payload
 from alerts.quality import HeldBranch, Quality
 from alerts.render import Contacts, Renderer
+from alerts.results import PastRow, Results, RuleRecord
 from alerts.workbook import build_workbook
 from tests.support.delivery import follow_up, outlet
 
@@ -29,7 +32,7 @@ def opened(rows: list[FollowUp], quality: Quality | None = None, contacts: Conta
 @pytest.mark.parametrize("count", [0, 1, 15, 40])
 def test_it_opens_with_any_number_of_rows(count: int) -> None:
     book = opened([row(number) for number in range(1, count + 1)])
-    assert book.sheetnames == ["Сводка", "Список", "Точки", "Качество данных"]
+    assert book.sheetnames == ["Сводка", "Список", "Точки", "Результаты 7 дней", "Причины", "Качество данных"]
     assert [book["Список"].cell(line, 1).value for line in range(2, count + 2)] == list(range(1, count + 1))
 
 
@@ -71,6 +74,31 @@ def test_it_is_comfortable_to_read_and_print() -> None:
     assert choice.sqref == openpyxl.worksheet.cell_range.MultiCellRange("J2")
     assert "Не дозвонился" in choice.formula1
     assert len(choice.formula1) <= 257  # what spreadsheets allow, with its quotes
+
+
+def test_past_rows_and_reasons_have_their_sheets() -> None:
+    past = PastRow(
+        date(2025, 6, 3), "=HYPERLINK(1)", ("missed_order", "overdue_debt"), Decimal("36800.50"), "call_back",
+        date(2025, 6, 16), date(2025, 6, 9), Decimal("17900"),
+    )  # fmt: skip
+    results = Results((past,), {"overdue_debt": RuleRecord(4, 3, 1, Decimal("50000.50"))})
+    body = build_workbook([row(1), row(2)], Contacts(), Quality(), RENDERER, results=results)
+    book = openpyxl.load_workbook(io.BytesIO(body))
+    told = [cell.value.date() if cell.is_date else cell.value for cell in book["Результаты 7 дней"][2]]
+    assert told == [
+        date(2025, 6, 3), "=HYPERLINK(1)", "Нет заказа вовремя, Просрочен долг", 36800.5, "Перезвонить",
+        date(2025, 6, 16), date(2025, 6, 9), 17900,
+    ]  # fmt: skip
+    assert book["Результаты 7 дней"]["B2"].data_type == "s"
+    listed = [[cell.value for cell in line] for line in book["Причины"].iter_rows(min_row=2)]
+    assert listed == [
+        ["Нет заказа вовремя", 2, 73600, None, None, None, None],
+        ["Просрочен долг", 0, 0, 4, 3, 1, 50000.5],
+    ]
+    for name in ("Результаты 7 дней", "Причины"):
+        assert book[name].freeze_panes == "C2"
+        assert book[name].auto_filter.ref
+    assert book["Результаты 7 дней"]["H2"].number_format == "#,##0"
 
 
 def test_the_same_rows_give_the_same_bytes() -> None:

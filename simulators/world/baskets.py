@@ -7,6 +7,7 @@ anchor day: what it means is true on that day's morning.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from simulators.world.build import Line, Outlet, World
 
 RECENT = 14  # last orders that are told by the kopeck: the habitual basket, one price list, nothing left to chance
+SHOPS = ("магазин у дома", "минимаркет")
 _FAR = 240  # days back: where a position is taken off that will be back after half a year
 
 
@@ -93,13 +95,42 @@ def plant(world: World) -> Plantings:
     for count, story in STORIES:
         for _ in range(count):
             for host in hosts:
+                # What is told by the kopeck is told at the prices of those orders.
+                host.outlet.plan.frozen_prices_from = host.past[-RECENT].day
                 if story(host, rng):
                     _tell_exactly(host)
                     hosts.remove(host)
                     break
+                host.outlet.plan.frozen_prices_from = None
+    _standards(world, plantings)
     plantings.truths.sort(key=lambda row: (row["kind"], row["outlet_id"], row.get("product_id", "")))
     plantings.traps.sort(key=lambda row: (row["kind"], row["outlet_id"]))
     return plantings
+
+
+def _standards(world: World, plantings: Plantings) -> None:
+    """What outlets have to hold: a must-list of shops and the breadth of kiosks, both in two versions, the second one
+    from the month before the anchor's on.
+    """
+    start = world.planner.start.isoformat()
+    second = ((world.anchor.replace(day=1) - DAY).replace(day=1)).isoformat()
+    first_until = (world.anchor.replace(day=1) - DAY).replace(day=1) - DAY
+    breadth = plantings.reference.setdefault("breadth_standard", [])
+    for positions, since, until in (("4", start, first_until.isoformat()), ("5", second, "")):
+        breadth.append({"outlet_format": "kiosk", "positions": positions, "valid_from": since, "valid_to": until})
+    held = Counter(product for outlet in world.outlets if outlet.format in SHOPS for product, _ in outlet.basket)
+    common = [product for product, _ in sorted(held.items(), key=lambda item: (-item[1], item[0]))[:5]]
+    # What nobody buys stands in for something: the group is one requirement, and changes nobody's orders.
+    bought = {product for outlet in world.outlets for product, _ in outlet.basket}
+    told = {p for outlet in world.outlets for o in outlet.plan.occasions if o.differs for p in o.differs.quantities}
+    unused = [p for p in range(len(world.products) - 2) if p not in bought | told][:1]
+    listed = [(common[0], "", start, ""), (common[1], "", start, first_until.isoformat()), (common[2], "", second, "")]
+    listed += [(product, "основа", start, "") for product in (common[3], *unused)]
+    for product, group, since, until in listed:
+        plantings.reference.setdefault("must_list", []).append({
+            "standard": "Основа", "outlet_format": "neighbourhood_shop", "product_code": world.products[product].code,
+            "substitution_group": group, "valid_from": since, "valid_to": until,
+        })  # fmt: skip
 
 
 def _host(world: World, outlet: Outlet, plantings: Plantings) -> _Host | None:
@@ -123,7 +154,6 @@ def _tell_exactly(host: _Host) -> None:
     for occasion in host.past[-RECENT:]:
         occasion.size = "base"
         occasion.differs = occasion.differs or Difference()
-    host.outlet.plan.frozen_prices_from = host.past[-RECENT].day
 
 
 def _late_gap(days: Sequence[Occasion]) -> int:
@@ -207,7 +237,7 @@ def substituted(host: _Host, rng: Random) -> bool:
     for product in (gone, instead):
         host.refer(
             "must_list", standard="Замены", outlet_format="wholesale", product_code=host.code(product),
-            substitution_group="замена", valid_from=host.world.planner.start.isoformat(),
+            substitution_group="замена", valid_from=host.world.planner.start.isoformat(), valid_to="",
         )  # fmt: skip
     host.trap("substituted")
     return True

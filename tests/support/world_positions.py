@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from statistics import median
 
 from simulators.world.build import Order, Outlet, World, morning
@@ -44,6 +45,16 @@ class Offer:
     peers: int
     monthly_amount: Fraction
     is_alert: bool
+
+
+@dataclass(frozen=True)
+class Standard:
+    """How an outlet stood to one standard in one month."""
+
+    required: int
+    present: int
+    excused: int
+    is_in_grace: bool
 
 
 @dataclass(frozen=True)
@@ -176,6 +187,98 @@ class Positions:
             delay = max(0, (arrived - order.requested_on).days)
         nothing = all(line.cancelled_by for line in order.lines)
         return Service(sum(wanted.values()), sum(served.values()), otif, delay, nothing)
+
+    def standards(self) -> dict[tuple[str, date, str, str], Standard]:
+        """By outlet, month, kind and name: from its first purchase until it closed."""
+        first: dict[str, date] = {}
+        for spell in self.spells():
+            first[spell.outlet_id] = min(spell.placed_on, first.get(spell.outlet_id, spell.placed_on))
+        refused = self._refused()
+        result = {}
+        month = min(day for cells in self.kept.values() for day in cells).replace(day=1)
+        while month <= self.day:
+            following = (month + timedelta(days=32)).replace(day=1)
+            judged = min(following - timedelta(days=1), self.day)
+            for outlet in self.world.outlets:
+                closed = outlet.plan.closed_on
+                if first.get(outlet.key, date.max) > judged or (closed is not None and closed < month):
+                    continue
+                grace = judged < first[outlet.key] + self._grace(outlet)
+                own = {sku: cells for (key, sku), cells in self.kept.items() if key == outlet.key}
+                kept = {
+                    sku
+                    for sku, cells in own.items()
+                    if sum(units for day, (units, _) in cells.items() if month <= day < following) > 0
+                }
+                away = refused[outlet.key, month]
+                for name, needed in self._breadths(outlet, judged):
+                    kind = "breadth" if name.startswith("at least") else "format_breadth"
+                    excused = min(len(away - kept), max(0, needed - len(kept)))
+                    result[outlet.key, month, kind, name] = Standard(needed, len(kept), excused, grace)
+                for name, needs in self._must_lists(outlet, judged).items():
+                    there = [any(_is_there(own.get(sku, {}), judged) for sku in skus) for skus in needs]
+                    lacking = [skus for skus, met in zip(needs, there, strict=True) if not met]
+                    excused = sum(1 for skus in lacking if skus & away)
+                    result[outlet.key, month, "must_list", name] = Standard(len(needs), sum(there), excused, grace)
+            month = following
+        return result
+
+    def _refused(self) -> dict[tuple[str, date], set[str]]:
+        """Positions that we cancelled, by outlet and month of the order."""
+        result: dict[tuple[str, date], set[str]] = defaultdict(set)
+        for order in self.world.orders:
+            if order.known_from <= self.moment and order.posted and not order.deleted:
+                for line in order.lines:
+                    product = self.world.products[line.product]
+                    if line.cancelled_by == "us" and product.kind == "Товар":
+                        sku = self.world.plantings.successors.get(product.key, product.key)
+                        result[order.outlet.key, order.at.date().replace(day=1)].add(sku)
+        return result
+
+    def _grace(self, outlet: Outlet) -> timedelta:
+        """Two weeks, or two of its first cycles."""
+        days = sorted({
+            o.day for o in outlet.plan.occasions
+            if o.state in {"valid", "cancelled_by_us"} and o.visible_after < self.day
+        })  # fmt: skip
+        gaps = sorted((later - earlier).days for earlier, later in pairwise(days[:4]))
+        return timedelta(days=max(14, 2 * gaps[(len(gaps) - 1) // 2] if gaps else 0))
+
+    def _breadths(self, outlet: Outlet, judged: date) -> list[tuple[str, int]]:
+        shipped = {"supermarket": 20, "shop": 10}
+        result = [("at least 10", 10)]
+        own = FORMATS[outlet.format]
+        said = [r for r in self.world.plantings.reference["breadth_standard"] if r["outlet_format"] == own]
+        needed = [int(row["positions"]) for row in said if _is_valid(row, judged)]
+        if not said and own in shipped:
+            needed = [shipped[own]]
+        return result + [("by format", positions) for positions in needed]
+
+    def _must_lists(self, outlet: Outlet, judged: date) -> dict[str, list[set[str]]]:
+        """Standard -> its requirements, each met by any of some positions."""
+        codes = {product.code: product.key for product in self.world.products}
+        formats = {"neighbourhood_shop": "shop"}
+        found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for row in self.world.plantings.reference["must_list"]:
+            asked = formats.get(row["outlet_format"], row["outlet_format"])
+            if asked == FORMATS[outlet.format] and _is_valid(row, judged):
+                key = codes[row["product_code"]]
+                sku = self.world.plantings.successors.get(key, key)
+                found[row["standard"]][row["substitution_group"] or sku].add(sku)
+        return {name: list(needs.values()) for name, needs in found.items()}
+
+
+def _is_valid(row: dict[str, str], day: date) -> bool:
+    return row["valid_from"] <= day.isoformat() <= (row["valid_to"] or "9999-12-31")
+
+
+def _is_there(cells: dict[date, list[int]], judged: date) -> bool:
+    """Bought and kept within thirty days, or within two of the position's own cycles."""
+    year = {day: units for day, (units, _) in cells.items() if judged - timedelta(days=365) < day <= judged}
+    days = sorted(day for day, units in year.items() if units > 0)
+    gaps = sorted((later - earlier).days for earlier, later in pairwise(days))
+    window = timedelta(days=max(30, 2 * gaps[(len(gaps) - 1) // 2] if gaps else 0))
+    return bool(days) and sum(units for day, units in year.items() if day > judged - window) > 0
 
 
 def _split(days: list[date]) -> list[list[date]]:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,7 @@ from clients.connection import Connection as Address
 from extractors.core.run import ensure_tables, extract, register_source
 from simulators.onec.server import PUBLICATION, OnecServer
 from simulators.world import reference
-from simulators.world.build import World
+from simulators.world.build import World, morning
 from simulators.world.manifest import manifest
 from simulators.world.onec import base_on
 from tests.support.serving import serve
@@ -36,7 +36,7 @@ ENTITIES = (
 )  # fmt: skip
 MARTS = (
     "order_compliance", "order_assortment_gap", "order_quantity_gap", "placement_opportunity", "sku_placement",
-    "order_fulfilment", "order_expectation",
+    "order_fulfilment", "order_expectation", "outlet_standard", "int_weekly_demand",
 )  # fmt: skip
 LAST = "ordered_on = (select max(o.ordered_on) from marts.fct_order_occasion as o where o.outlet_id = {}.outlet_id)"
 
@@ -200,6 +200,58 @@ def test_positions_to_offer_are_those_of_the_plan(built: Built) -> None:
 def roubles(kopecks: Fraction) -> Decimal:
     exact = Decimal(kopecks.numerator) / Decimal(kopecks.denominator) / 100
     return exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+def test_standards_are_those_of_the_plan(built: Built) -> None:
+    found = {
+        (outlet, month, kind, standard): rest
+        for outlet, month, kind, standard, *rest in built.rows("""
+            select outlet_id, month_start, standard_kind, standard, required_positions, present_positions,
+                excused_positions, is_in_grace, is_met_gross, is_met_fair
+            from marts.outlet_standard
+        """)
+    }
+    expected = {
+        which: [
+            s.required, s.present, s.excused, s.is_in_grace, s.present >= s.required,
+            s.present + s.excused >= s.required,
+        ]
+        for which, s in built.positions.standards().items()
+    }  # fmt: skip
+    differing = {
+        which: (expected.get(which), found.get(which))
+        for which in expected.keys() | found.keys()
+        if expected.get(which) != found.get(which)
+    }
+    assert differing == {}
+    kiosks = {month: rest[0] for (_, month, kind, _), rest in found.items() if kind == "format_breadth" and rest[0] < 6}
+    assert [kiosks[month] for month in sorted(kiosks)][-3:] == [4, 5, 5]
+    core = [rest for (*_, kind, name), rest in found.items() if (kind, name) == ("must_list", "Основа")]
+    assert {rest[1] for rest in core} >= {0, 1, 2}
+    assert any(rest[2] for rest in found.values())
+    assert any(rest[3] for rest in found.values())
+
+
+def test_demand_is_what_clients_wanted(built: Built) -> None:
+    """Ordered in full weeks, less what clients cancelled themselves; our refusals stay in."""
+    found = {
+        (product, week): int(quantity)
+        for product, week, quantity in built.rows("""
+            select product_id, week_start, sum(ordered_quantity) from intermediate.int_weekly_demand group by 1, 2
+        """)
+    }
+    expected: Counter[tuple[str, date]] = Counter()
+    monday = TODAY - timedelta(days=TODAY.weekday())
+    moment = morning(TODAY)
+    for order in built.world.orders:
+        day = order.at.date()
+        if order.known_from <= moment and order.posted and not order.deleted and day < monday:
+            for line in order.lines:
+                product = built.world.products[line.product]
+                if product.kind == "Товар" and line.cancelled_by != "client":
+                    sku = built.world.plantings.successors.get(product.key, product.key)
+                    expected[sku, day - timedelta(days=day.weekday())] += line.quantity
+    assert found == dict(expected)
 
 
 def test_service_is_that_of_the_plan(built: Built) -> None:

@@ -46,8 +46,11 @@ bought as (
         required.sku_id,
         sales.sold_on,
         sum(sales.kept_units) as kept_units,
+        -- From purchase to purchase: a day on which something only came back is none.
         sales.sold_on - lag(sales.sold_on) over (
-            partition by required.instance, required.outlet_id, required.month_start, required.sku_id order by sales.sold_on
+            partition by
+                required.instance, required.outlet_id, required.month_start, required.sku_id, sum(sales.kept_units) > 0
+            order by sales.sold_on
         ) as gap_days
     from (select distinct
         instance,

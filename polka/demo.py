@@ -11,7 +11,7 @@ from polka import airflow_env
 from polka.airflow_api import AirflowApi, Run, Task
 from polka.lists import read_list, show_list
 from polka.progress import Steps
-from polka.simulated import Simulated
+from polka.simulated import Simulated, load_reference
 from polka.stack import (
     CRM,
     SOURCE,
@@ -49,6 +49,8 @@ def demo(console: Console) -> None:
             simulated = stack.wait_for_simulators(simulators_folder())
             pinned = {"POLKA_BUSINESS_DATE": as_of.isoformat(), **MANUAL}
             api = stack.start_airflow({**simulated_environment(simulated, url), **pinned})
+            with steps.step("Reference tables: agreed assortments, promotions, must-lists") as step:
+                step.done(f"{load_reference(simulated, url)} rows")
             build_marts(api, steps)
             api.unpause("follow_up")
             follow(api, steps, "Lists: gate, freeze, deliver", api.trigger("follow_up"))

@@ -47,6 +47,23 @@ class Simulated:
         }
 
 
+def load_reference(simulated: Simulated, url: str) -> int:
+    """Load the tables that people fill, as the simulated world's people filled them; return the number of rows.
+
+    Raises ValueError when a row is wrong.
+    """
+    from warehouse import clock
+    from warehouse.db import connect
+    from warehouse.reference import load
+    from warehouse.reference_file import read
+
+    content = read(simulated.state_dir / "reference")
+    if content.problems:
+        raise ValueError(f"the simulated reference tables are wrong: {content.problems[0]}")
+    with connect(url) as conn:
+        return sum(load(conn, content, now=clock.now()).values())
+
+
 @contextmanager
 def simulators(
     state_dir: Path,

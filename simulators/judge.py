@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 
 from simulators.bitrix24.app import WEBHOOK_USER
 
+LIST_CAP = 15  # rows a rep gets in a day at most, by default
 # What is compared of every missed order, beside who it is.
 _DETAILS = ("basis", "last_ordered_on", "due_on", "missed_cycles", "median_amount", "money_at_risk")
 _MONEY = {"median_amount", "money_at_risk"}
@@ -47,6 +48,7 @@ def judge(state_dir: Path, database_url: str) -> Verdict:
     with psycopg.connect(database_url, row_factory=dict_row) as conn:
         if manifest["world"] == "seeded":
             _judge_list(verdict, conn, manifest)
+            _judge_reasons(verdict, conn, manifest)
             _judge_deliveries(verdict, conn, manifest["as_of"], state_dir)
         else:
             _judge_replay(verdict, conn, manifest)
@@ -102,6 +104,41 @@ def _judge_list(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]], mani
             verdict.problem(f"{row['client_name']}: {row['outlets_affected']} outlets affected, planted {expected}")
 
 
+def _judge_reasons(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]], manifest: dict[str, Any]) -> None:
+    """Every other reason that the plans know of: with whom it is and its roubles, and nothing else of its kind."""
+    planted = {(truth["reason"], truth["subject_id"]): truth for truth in manifest.get("reasons", [])}
+    # What outlets order otherwise than usual is planned for one morning only.
+    judged = {reason for reason, _ in planted}
+    rows = conn.execute(
+        "select client_id, manager_id, evidence from marts.follow_up where as_of = %s", [manifest["as_of"]]
+    ).fetchall()
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        for finding in row["evidence"].get("findings") or []:
+            key = (finding["reason"], finding["subject_id"])
+            if finding["reason"] in judged:
+                found[key] = {**finding, "client_id": row["client_id"], "manager_id": row["manager_id"]}
+    for reason in sorted(judged):
+        verdict.compare(
+            f"{reason}: told", sum(key[0] == reason for key in planted), sum(key[0] == reason for key in found)
+        )
+    for key in planted.keys() - found.keys():
+        verdict.problem(f"{key[0]} of {key[1]}: planted, not in the list")
+    for key in found.keys() - planted.keys():
+        verdict.problem(f"{key[0]} of {key[1]}: in the list, not planted")
+    for key in planted.keys() & found.keys():
+        truth, row = planted[key], found[key]
+        for name in ("client_id", "manager_id"):
+            if truth[name] != row[name]:
+                verdict.problem(f"{key[0]} of {key[1]}: {name} planted {truth[name]}, found {row[name]}")
+        if Decimal(truth["money_at_risk"]) != _own_money(row):
+            verdict.problem(f"{key[0]} of {key[1]}: planted {truth['money_at_risk']} roubles, found {_own_money(row)}")
+
+
+def _own_money(finding: dict[str, Any]) -> Decimal:
+    return Decimal(str(finding["money_at_risk"]))
+
+
 def _money_of_other_reasons(row: dict[str, Any]) -> Decimal:
     findings = row["evidence"].get("findings") or []
     return sum((Decimal(str(finding["money_at_risk"])) for finding in findings), Decimal(0))
@@ -137,7 +174,7 @@ def _judge_deliveries(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]]
     in_list = {
         row["followup_id"]: row
         for row in conn.execute(
-            "select followup_id, client_id, evidence from marts.follow_up where as_of = %s", [as_of]
+            "select followup_id, client_id, manager_id, evidence from marts.follow_up where as_of = %s", [as_of]
         )
     }
     notices = {row["notice_id"] for row in conn.execute("select notice_id from ops.notice_ledger")}
@@ -146,13 +183,15 @@ def _judge_deliveries(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]]
     for channel in sorted({row["channel"] for row in ledger} | arrived.keys()):
         rows = [row for row in ledger if row["channel"] == channel]
         sent = [row for row in rows if row["state"] == "sent"]
-        told = [(row["client_id"], _silences(row["payload"]["evidence"])) for row in sent]
-        reached = [
+        told = [(row["client_id"], _said(row["payload"]["evidence"])) for row in sent]
+        # A full day has no room: the rest waits for tomorrow, but for debts.
+        day = Counter(row["payload"]["manager_id"] for row in sent if row["as_of"].isoformat() == as_of)
+        due = [
             row
             for row in in_list.values()
-            if any(client == row["client_id"] and _silences(row["evidence"]) <= named for client, named in told)
+            if day[row["manager_id"]] < LIST_CAP or _is_told(row, told) or _names_a_debt(row["evidence"])
         ]
-        verdict.compare(f"{channel}: rows told", len(in_list), len(reached))
+        verdict.compare(f"{channel}: rows told", len(due), sum(_is_told(row, told) for row in due))
         for row in rows:
             today = row["as_of"].isoformat() == as_of
             if today and row["state"] != "sent":
@@ -171,8 +210,19 @@ def _judge_deliveries(verdict: Verdict, conn: psycopg.Connection[dict[str, Any]]
                     verdict.problem(f"{channel}: message {key} came {times} times")
 
 
-def _silences(evidence: dict[str, Any]) -> set[tuple[str, str]]:
-    return {(outlet["outlet_id"], outlet["last_ordered_on"]) for outlet in evidence["outlets"]}
+def _is_told(row: dict[str, Any], told: list[tuple[str, set[tuple[str, str]]]]) -> bool:
+    return any(client == row["client_id"] and _said(row["evidence"]) <= named for client, named in told)
+
+
+def _said(evidence: dict[str, Any]) -> set[tuple[str, str]]:
+    """What a message tells: silent outlets by their last order, other reasons by the day since which they hold."""
+    silences = {(outlet["outlet_id"], str(outlet["last_ordered_on"])) for outlet in evidence["outlets"]}
+    signs = evidence.get("signs") or []
+    return silences | {(f"{sign['reason']}:{sign['subject_id']}", str(sign.get("since"))) for sign in signs}
+
+
+def _names_a_debt(evidence: dict[str, Any]) -> bool:
+    return any(finding["reason"] == "overdue_debt" for finding in evidence.get("findings") or [])
 
 
 def _portal_tasks(state_dir: Path) -> Counter[str]:

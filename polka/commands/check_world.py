@@ -96,6 +96,7 @@ def _run_day(steps: Steps, day: date, world: Path, url: str) -> bool:
 
 def _commands(running: Simulated, url: str) -> list[tuple[str, list[str]]]:
     return [
+        ("reference tables", ["polka", "reference", "load", str(running.state_dir / "reference")]),
         ("extract, marts, lists", ["polka", "run"]),
         ("judge", ["simulators", "judge", "--state-dir", str(running.state_dir), "--database-url", url]),
     ]

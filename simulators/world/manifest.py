@@ -10,6 +10,9 @@ from simulators.world.build import Outlet, World, morning
 from simulators.world.crm import crm_identity
 from simulators.world.plan import Stop
 
+LOST_DAYS = 180  # silent for so long: nobody calls any more
+SMALLEST_DEBT = 100_000  # kopecks
+
 
 def manifest(world: World, day: date) -> dict[str, Any]:
     """What must be found, and what must not, on the morning of `day`. Money is text in roubles and kopecks."""
@@ -30,9 +33,56 @@ def manifest(world: World, day: date) -> dict[str, Any]:
         "counts": _counts(world, day),
         "planted": sorted(planted, key=lambda item: (item["client_id"], item["outlet_id"])),
         "traps": sorted(traps, key=lambda item: (item["kind"], item["outlet_id"])),
+        "reasons": _reasons(world, day, baskets),
         "baskets": {"truths": baskets.truths, "traps": baskets.traps},
         "control": _control(world, day),
         "crm_identity": crm_identity(world, day),
+    }
+
+
+def _reasons(world: World, day: date, baskets: Plantings) -> list[dict[str, Any]]:
+    """Other reasons to call: who, whose client, since when, roubles. Of new positions the plans say nothing.
+
+    An order that lacks something weekly is lost twice in the four weeks to come (each time with a chance of one half);
+    one that is smaller, once (one quarter). Both outlets that are chosen for this order weekly.
+    """
+    outlets = {outlet.key: outlet for outlet in world.outlets}
+    found = [
+        _reason(outlet, "lapsed", outlet.key, stop.due, 3 * world.habitual_amount(outlet))
+        for outlet in world.outlets
+        for stop in outlet.plan.stops
+        if stop.status(day) == "lapsed" and not _closed(outlet, day) and (day - stop.last).days < LOST_DAYS
+    ]
+    debtors = {outlet.legal_entity.key: outlet for outlet in world.outlets}
+    for key, (net, overdue) in world.ledger.debts(morning(day)).items():
+        asked = min(net, overdue)
+        if asked >= SMALLEST_DEBT:
+            found.append(_reason(debtors[key], "overdue_debt", key, None, asked))
+    stocked = {product for (_, _, product), quantity in world.ledger.stock(morning(day)).items() if quantity > 0}
+    on_hand = {world.products[product].key for product in stocked}
+    lacking: dict[str, list[dict[str, Any]]] = {}
+    for truth in baskets.truths:
+        if truth["kind"] == "missing_assortment" and truth["product_id"] in on_hand:
+            lacking.setdefault(truth["outlet_id"], []).append(truth)
+        elif truth["kind"] == "reduced_quantity":
+            amount = kopecks(truth["shortfall_amount"])
+            ordered = date.fromisoformat(truth["ordered_on"])
+            found.append(_reason(outlets[truth["outlet_id"]], truth["kind"], truth["outlet_id"], ordered, amount))
+    for key, truths in lacking.items():
+        amount = 2 * sum(kopecks(truth["missing_amount"]) for truth in truths)
+        ordered = date.fromisoformat(truths[0]["ordered_on"])
+        found.append(_reason(outlets[key], "missing_assortment", key, ordered, amount))
+    return sorted(found, key=lambda item: (item["reason"], item["subject_id"]))
+
+
+def _reason(outlet: Outlet, reason: str, subject: str, due: date | None, amount: int) -> dict[str, Any]:
+    return {
+        "reason": reason,
+        "subject_id": subject,
+        "client_id": outlet.client.key,
+        "manager_id": outlet.client.manager.key,
+        "due_on": due.isoformat() if due else None,
+        "money_at_risk": money(amount),
     }
 
 
@@ -119,7 +169,13 @@ def _counts(world: World, day: date) -> dict[str, int]:
     }
 
 
-def money(kopecks: int) -> str:
-    """`18400.50`"""
-    sign = "-" if kopecks < 0 else ""
-    return f"{sign}{abs(kopecks) // 100}.{abs(kopecks) % 100:02d}"
+def money(amount: int) -> str:
+    """Kopecks as `18400.50`"""
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{abs(amount) // 100}.{abs(amount) % 100:02d}"
+
+
+def kopecks(amount: str) -> int:
+    """`18400.50` as kopecks."""
+    roubles, _, rest = amount.partition(".")
+    return int(roubles) * 100 + int(rest)

@@ -27,7 +27,7 @@ CONFIGURATIONS = ("ut11", "unf", "bp30")
 MARTS = (
     *("dim_client", "dim_outlet", "dim_product", "dim_manager", "dim_territory"),
     *("fct_order_line", "fct_shipment_line", "fct_return_line", "fct_order_occasion", "sales_daily", "fct_stock_daily"),
-    *("order_expectation", "order_compliance", "order_quantity_gap", "follow_up", "client_segment"),
+    *("order_expectation", "order_compliance", "order_quantity_gap", "client_segment"),
     *("distribution_numeric", "active_base_bridge", "sku_placement"),
 )
 # What is a source's own and what says when it was read.
@@ -180,9 +180,10 @@ def debts(conn: Database, instance: str) -> list[tuple[object, ...]]:
 
 
 def evidence(conn: Database, instance: str) -> list[tuple[object, ...]]:
-    """What the lists tell of each client, but for the moment of the data."""
+    """What the lists tell of missed orders. Debts differ: not every configuration tells whose they are."""
     query = """
-        select client_id, cast(evidence as jsonb) - 'data_as_of' from marts.follow_up where instance = %s order by 1
+        select client_id, branch_id, manager_id, cast(evidence as jsonb) -> 'outlets' from marts.follow_up
+        where instance = %s and 'missed_order' = any(reasons) order by 1
     """
     return conn.execute(query, [instance]).fetchall()
 

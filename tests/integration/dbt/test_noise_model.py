@@ -6,11 +6,14 @@ and still see a real fall.
 """
 
 import json
+import math
 import random
 import statistics
 from collections.abc import Callable
 from datetime import date, timedelta
+from itertools import pairwise
 
+import holidays
 import pytest
 
 from extractors.core.run import ensure_tables
@@ -24,6 +27,7 @@ PRODUCTS = [f"product {number}" for number in range(10)]
 REGULAR = 500  # outlets of each rhythm, one judgement each
 BASKETS, OCCASIONS = 200, 26  # outlets and their orders: all after the sixth are judged
 SIX = 6
+RUSSIA = holidays.RU()
 
 
 def weekly(rng: random.Random) -> int:
@@ -43,6 +47,20 @@ def percentile(values: list[int], share: float) -> float:
     place = (len(ordered) - 1) * share
     low = int(place)
     return ordered[low] + (ordered[min(low + 1, len(ordered) - 1)] - ordered[low]) * (place - low)
+
+
+def late_after(before: list[int]) -> int:
+    """Days after the last order until which the next one is in time, whole days."""
+    return max(math.ceil(statistics.median(before) + 1), math.ceil(round(percentile(before, 0.9), 6)))
+
+
+def days_to_notice(gap: Callable[[random.Random], int], rng: random.Random, rounds: int = 10_000) -> float:
+    """A client stops for good: the usual number of days from the due day to the day of the call."""
+    noticed = []
+    for _ in range(rounds):
+        before = [gap(rng) for _ in range(12)]
+        noticed.append(late_after(before) + 1 - math.ceil(statistics.median(before)))
+    return statistics.median(noticed)
 
 
 def missed_share(gap: Callable[[random.Random], int], rng: random.Random, rounds: int = 20_000) -> float:
@@ -73,7 +91,9 @@ def is_reduced(order: list[int], usual: list[float]) -> bool:
     return money < 0.85 * expected and any(taken < 0.7 * median for taken, median in zip(order, usual, strict=True))
 
 
-def land(documents: Documents, rng: random.Random) -> None:
+def land(documents: Documents, rng: random.Random) -> dict[str, list[date]]:
+    """Days of the orders of each outlet with a rhythm, the last one first."""
+    days: dict[str, list[date]] = {}
     for product in PRODUCTS:
         documents.product(product)
     for name, gap in (("weekly", weekly), ("fortnightly", fortnightly)):
@@ -84,6 +104,7 @@ def land(documents: Documents, rng: random.Random) -> None:
             day = AS_OF - timedelta(days=gap(rng))
             for turn in range(13):
                 documents.order(f"{outlet} {turn}", outlet, day, [Line(PRODUCTS[0], 10)])
+                days.setdefault(outlet, []).append(day)
                 day -= timedelta(days=gap(rng))
     for number in range(BASKETS):
         for kind in ("quantity", "assortment"):
@@ -94,6 +115,7 @@ def land(documents: Documents, rng: random.Random) -> None:
                 last = turn == OCCASIONS - 1
                 lines = quantity_lines(rng, halved=last) if kind == "quantity" else assortment_lines(rng, turn)
                 documents.order(f"{outlet} {turn}", outlet, day, lines)
+    return days
 
 
 def quantity_lines(rng: random.Random, *, halved: bool) -> list[Line]:
@@ -110,6 +132,15 @@ def assortment_lines(rng: random.Random, turn: int) -> list[Line]:
     return [Line(product, 10, PRICES[PRODUCTS.index(product)]) for product in taken or PRODUCTS[1:]]
 
 
+def in_time_until(days: list[date]) -> date:
+    """The deadline of the rule; one on a day off moves to the next working day."""
+    gaps = [(later - earlier).days for later, earlier in pairwise(days)]
+    day = days[0] + timedelta(days=late_after(gaps))
+    while not RUSSIA.is_working_day(day):
+        day += timedelta(days=1)
+    return day
+
+
 def share(conn: Connection, query: str) -> float:
     row = conn.execute(query.encode()).fetchone()
     assert row is not None
@@ -123,7 +154,7 @@ def test_ordinary_orders_are_left_alone_and_real_falls_are_seen(database: str) -
     with connect(database) as conn:
         ensure_tables(conn)
         documents.source(conn)
-        land(documents, rng)
+        days = land(documents, rng)
         documents.copy(conn)
     arguments = ["--vars", json.dumps({"as_of": AS_OF.isoformat()})]
     selected = ["--select", "+order_expectation", "+order_compliance"]
@@ -144,6 +175,19 @@ def test_ordinary_orders_are_left_alone_and_real_falls_are_seen(database: str) -
             assert expected == pytest.approx(limit, abs=0.015), name
             # A deadline on a day off moves to the next working day, so the mart is never stricter than the bare rule.
             assert found <= expected + 3 * (expected * (1 - expected) / REGULAR) ** 0.5, name
+
+        # Who has stopped is called on the first day after this one.
+        until = dict(
+            conn.execute(
+                """
+                select outlet_id, late_after from marts.order_expectation
+                where basis = 'learned' and (outlet_id like 'weekly %' or outlet_id like 'fortnightly %')
+                """
+            ).fetchall()
+        )
+        assert until == {outlet: in_time_until(own) for outlet, own in days.items()}
+        assert days_to_notice(weekly, rng) == 2
+        assert days_to_notice(fortnightly, rng) == 6
 
         below, reduced, caught = basket_shares(rng)
         strict = share(

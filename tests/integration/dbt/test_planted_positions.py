@@ -287,6 +287,23 @@ def test_service_is_that_of_the_plan(built: Built) -> None:
     assert refused == built.trapped("cancelled_by_us")
 
 
+def test_missed_orders_are_those_planted(built: Built) -> None:
+    found = built.rows("""
+        select outlet_id, basis, last_ordered_on, missed_cycles, median_amount, money_at_risk
+        from marts.order_expectation where is_missed
+    """)
+    planted = manifest(built.world, TODAY)["planted"]
+    assert {truth["kind"] for truth in planted} == {"missed_order"}
+    expected = [
+        (
+            truth["outlet_id"], truth["basis"], day(truth["last_ordered_on"]), truth["missed_cycles"],
+            *(Decimal(truth[name]) for name in ("median_amount", "money_at_risk")),
+        )
+        for truth in planted
+    ]  # fmt: skip
+    assert sorted(found) == sorted(expected)
+
+
 def test_who_has_lapsed_and_whose_second_order_is_late(built: Built) -> None:
     status = dict(built.rows("select outlet_id, status from marts.order_expectation"))
     assert {outlet for outlet, is_now in status.items() if is_now == "lapsed"} == built.trapped("lapsed")

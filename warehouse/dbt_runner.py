@@ -161,10 +161,17 @@ def dbt_environment(url: str) -> dict[str, str]:
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DBT_VERSION_CHECK": "false",
         "PYTHONUTF8": "1",
+        "PGOPTIONS": " ".join([*build_options(), str(parts.get("options", ""))]).strip(),
     }
     if "sslmode" in parts:
         environment["PGSSLMODE"] = str(parts["sslmode"])
     return environment
+
+
+def build_options() -> list[str]:
+    """Options of the connections that build: few large statements, where the server expects many small ones."""
+    settings = {"work_mem": get_settings().build_work_mem, "maintenance_work_mem": "256MB", "jit": "off"}
+    return [f"-c {name}={value}" for name, value in settings.items()]
 
 
 def _read_outcome(results: Path, as_of: date, started_at: datetime, *, succeeded: bool) -> DbtOutcome:

@@ -117,7 +117,7 @@ select 1
 {%- set changed = ref('int_distribution_month_changed') -%}
 {% if not is_incremental() %}
 select 1
-{% elif built_keys('int_distribution_month_built') is none %}
+{% elif built_keys('int_distribution_month_built') is none or flags.FULL_REFRESH %}
 delete from {{ this }} where period_kind = 'month' or period_end = {{ as_of() }}
 {% else %}
 delete from {{ this }} as fact

@@ -7,14 +7,6 @@ occasions as (
     select * from {{ ref('fct_order_occasion') }}
 ),
 
-shipped_orders as (
-    select distinct
-        instance,
-        order_id
-    from {{ ref('fct_shipment_line') }}
-    where order_id is not null
-),
-
 drafts as (
     select
         instance,
@@ -33,9 +25,13 @@ future_orders as (
         occasions.ordered_on as awaited_on
     from occasions
     cross join lateral unnest(occasions.open_order_ids) as open_order (order_id)
-    left join shipped_orders
-        on occasions.instance = shipped_orders.instance and open_order.order_id = shipped_orders.order_id
-    where occasions.ordered_on > {{ as_of() }} and shipped_orders.order_id is null
+    left join lateral (
+        select lines.order_id
+        from {{ ref('fct_shipment_line') }} as lines
+        where lines.instance = occasions.instance and lines.order_id = open_order.order_id
+        limit 1  -- noqa: AM09
+    ) as shipped on true
+    where occasions.ordered_on > {{ as_of() }} and shipped.order_id is null
 ),
 
 standing_orders as (

@@ -5,7 +5,7 @@
         on_schema_change='fail',
         pre_hook='{{ delete_changed_outlet_months() }}',
         post_hook='{{ analyze_this() }}',
-        indexes=[{'columns': ['instance', 'outlet_id', 'day'], 'unique': true}]
+        indexes=[{'columns': ['instance', 'outlet_id', 'day'], 'unique': true}, {'columns': ['instance', 'outlet_id', 'month_start']}]
     )
 }}
 

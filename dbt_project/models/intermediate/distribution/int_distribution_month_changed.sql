@@ -3,6 +3,7 @@
 -- depends_on: {{ ref('int_outlet_month_changed') }}
 -- Months whose numeric distribution is written anew: something was sold or came back, or what it is divided by changed.
 {% set built = built_keys('int_distribution_month_built') -%}
+{% set carried = carried_over('int_distribution_month_changed') -%}
 with months as (
     select * from {{ ref('int_distribution_month_now') }}
 )
@@ -28,4 +29,11 @@ select
     instance,
     month_start
 from {{ ref('int_outlet_month_changed') }}
+{% if carried is not none -%}
+union
+select
+    instance,
+    month_start
+from {{ carried }}
+{%- endif %}
 {%- endif %}

@@ -10,15 +10,8 @@
 }}
 
 -- Each month of each outlet: how many positions it kept, for how much, in how many deliveries.
-with changed as (
-    {% if is_incremental() -%}
-    select * from {{ ref('int_outlet_month_changed') }}
-    {%- else -%}
-    select * from {{ ref('int_outlet_month_now') }}
-    {%- endif %}
-),
-
-positions as (
+-- depends_on: {{ ref('int_outlet_month_changed') }}
+with positions as (
     select
         placements.instance,
         placements.outlet_id,
@@ -26,11 +19,13 @@ positions as (
         count(*) as positions,
         sum(placements.kept_units) as kept_units
     from {{ ref('int_placement_month') }} as placements
-    inner join changed
+    {% if is_incremental() %}
+    inner join {{ ref('int_outlet_month_changed') }} as changed
         on
             placements.instance = changed.instance
             and placements.outlet_id = changed.outlet_id
             and placements.month_start = changed.month_start
+    {% endif %}
     group by placements.instance, placements.outlet_id, placements.month_start
 ),
 
@@ -45,11 +40,13 @@ money as (
         coalesce(sum(sales.shipped_quantity) filter (where sales.product_kind = 'goods'), 0) as shipped_units,
         count(distinct sales.sold_on) filter (where sales.shipments_total > 0) as delivery_days
     from {{ ref('sales_daily') }} as sales
-    inner join changed
+    {% if is_incremental() %}
+    inner join {{ ref('int_outlet_month_changed') }} as changed
         on
             sales.instance = changed.instance
             and sales.outlet_id = changed.outlet_id
             and sales.month_start = changed.month_start
+    {% endif %}
     group by sales.instance, sales.outlet_id, sales.month_start
 )
 

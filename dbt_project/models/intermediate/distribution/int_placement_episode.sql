@@ -10,38 +10,32 @@
 }}
 
 -- Spells of an outlet with a position: after half a year without it, the next purchase begins another.
-with days as (
-    select
-        sales.instance,
-        sales.outlet_id,
-        sales.sku_id,
-        sales.sold_on
-    from {{ ref('sales_daily') }} as sales
+-- From what each month bought: within a month nobody stays away for so long.
+with months as (
+    select months.*
+    from {{ ref('int_sku_month') }} as months
     {% if is_incremental() %}
     inner join (select distinct
         instance,
         outlet_id
     from {{ ref('int_outlet_month_changed') }}) as changed
-        on sales.instance = changed.instance and sales.outlet_id = changed.outlet_id
+        on months.instance = changed.instance and months.outlet_id = changed.outlet_id
     {% endif %}
-    where sales.product_kind = 'goods' and sales.outlet_id <> 'unknown'
-    group by sales.instance, sales.outlet_id, sales.sku_id, sales.sold_on
-    having sum(sales.kept_units) > 0
 ),
 
 gaps as (
     select
         *,
-        sold_on - lag(sold_on) over (partition by instance, outlet_id, sku_id order by sold_on) as gap_days,
-        min(sold_on) over (partition by instance, outlet_id) as outlet_first_on
-    from days
+        first_on - lag(last_on) over (partition by instance, outlet_id, sku_id order by month_start) as gap_days,
+        min(first_on) over (partition by instance, outlet_id) as outlet_first_on
+    from months
 ),
 
 numbered as (
     select
         *,
         1 + count(*) filter (where gap_days > {{ var('relist_days') }}) over (
-            partition by instance, outlet_id, sku_id order by sold_on
+            partition by instance, outlet_id, sku_id order by month_start
         ) as episode_no
     from gaps
 ),
@@ -49,7 +43,7 @@ numbered as (
 placed as (
     select
         *,
-        row_number() over (partition by instance, outlet_id, sku_id, episode_no order by sold_on) as nth,
+        row_number() over (partition by instance, outlet_id, sku_id, episode_no order by month_start) as nth,
         max(episode_no) over (partition by instance, outlet_id, sku_id) as episodes_total
     from numbered
 )
@@ -60,10 +54,10 @@ select
     sku_id,
     episode_no,
     min(outlet_first_on) as outlet_first_on,
-    min(sold_on) as placed_on,
-    min(sold_on) filter (where nth = 2) as repeated_on,
-    max(sold_on) as last_on,
-    count(*) as purchase_days,
+    min(first_on) as placed_on,
+    min(case when nth = 1 then second_on else first_on end) as repeated_on,
+    max(last_on) as last_on,
+    cast(sum(purchase_days) as bigint) as purchase_days,
     bool_or(episode_no < episodes_total) as is_followed
 from placed
 group by instance, outlet_id, sku_id, episode_no

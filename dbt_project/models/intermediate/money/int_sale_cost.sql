@@ -1,5 +1,15 @@
-{{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ delete_changed_months('int_sale_month_changed') }}",
+        post_hook='{{ analyze_this() }}',
+        indexes=[{'columns': ['month_start'], 'type': 'brin'}]
+    )
+}}
 
+-- depends_on: {{ ref('int_sale_month_changed') }}
 -- Revenue and cost of what each client bought, by product and month, without VAT. Cost comes from 1C's register of revenue
 -- and cost; a product whose movements carry none takes its cost per unit of that month, or of the last month before it; where the
 -- register is not landed at all, the last price of the cost price types. A product without any of them has no cost.
@@ -67,7 +77,19 @@ sold as (
         sum(lines.signed_quantity) as quantity,
         sum(lines.signed_amount - coalesce(lines.vat_amount, 0)) filter (where lines.line_class = 'sale') as revenue
     from {{ ref('fct_shipment_line') }} as lines
-    where lines.line_class in ('sale', 'free_goods') and lines.client_id is not null and lines.shipped_on <= {{ as_of() }}
+    where
+        lines.line_class in ('sale', 'free_goods')
+        and lines.client_id is not null
+        and lines.shipped_on <= {{ as_of() }}
+        {%- if is_incremental() %}
+        and lines.shipped_on >= (select min(changed.month_start) from {{ ref('int_sale_month_changed') }} as changed)
+        and (lines.instance, cast(date_trunc('month', lines.shipped_on) as date)) in (
+            select
+                changed.instance,
+                changed.month_start
+            from {{ ref('int_sale_month_changed') }} as changed
+        )
+        {%- endif %}
     group by
         lines.instance, lines.shipment_id, lines.client_id, cast(date_trunc('month', lines.shipped_on) as date),
         lines.organisation_id, lines.product_id
@@ -82,7 +104,19 @@ sold as (
         sum(lines.signed_quantity) as quantity,
         sum(lines.signed_amount + coalesce(lines.vat_amount, 0)) filter (where lines.line_class = 'return') as revenue
     from {{ ref('fct_return_line') }} as lines
-    where lines.line_class in ('return', 'free_goods') and lines.client_id is not null and lines.returned_on <= {{ as_of() }}
+    where
+        lines.line_class in ('return', 'free_goods')
+        and lines.client_id is not null
+        and lines.returned_on <= {{ as_of() }}
+        {%- if is_incremental() %}
+        and lines.returned_on >= (select min(changed.month_start) from {{ ref('int_sale_month_changed') }} as changed)
+        and (lines.instance, cast(date_trunc('month', lines.returned_on) as date)) in (
+            select
+                changed.instance,
+                changed.month_start
+            from {{ ref('int_sale_month_changed') }} as changed
+        )
+        {%- endif %}
     group by
         lines.instance, lines.return_id, lines.client_id, cast(date_trunc('month', lines.returned_on) as date),
         lines.organisation_id, lines.product_id

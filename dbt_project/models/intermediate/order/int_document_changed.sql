@@ -1,24 +1,26 @@
 {{
     config(
         materialized='table',
-        indexes=[{'columns': ['document_kind', 'instance', 'document_id'], 'unique': true}],
+        indexes=[{'columns': ['document_kind', 'instance', 'document_id']}],
         post_hook='{{ analyze_this() }}'
     )
 }}
 
 -- depends_on: {{ ref('int_meaning_now') }}
 -- Documents that are no longer what the marts were built from: new, changed, moved or gone (no fingerprint), or with a word
--- in them whose meaning has changed. Each with the day it belongs to now, and the one it belonged to then.
+-- in them whose meaning has changed. Each with the day it belongs to now, and the one it belonged to then; those of a build
+-- that died belonged to several.
 {% set built = built_keys('int_document_built') -%}
 {% set built_meanings = built_keys('int_meaning_built') -%}
 {% set order_lines = built_relation('marts', 'fct_order_line') -%}
 {% set shipment_lines = built_relation('marts', 'fct_shipment_line') -%}
 {% set return_lines = built_relation('marts', 'fct_return_line') -%}
+{% set carried = carried_over('int_document_changed') -%}
 with documents as (
     select * from {{ ref('int_document_now') }}
 )
 
-{% if none in [built, built_meanings, order_lines, shipment_lines, return_lines] or flags.FULL_REFRESH -%}
+{% if none in [built, built_meanings, order_lines, shipment_lines, return_lines] -%}
 select
     document_kind,
     instance,
@@ -101,6 +103,35 @@ left join told_otherwise
         and coalesce(documents.instance, built.instance) = told_otherwise.instance
         and coalesce(documents.document_id, built.document_id) = told_otherwise.document_id
 where
-    coalesce(documents.fingerprint <> built.fingerprint, true)
+    {{ 'true' if flags.FULL_REFRESH else 'false' }}
+    or coalesce(documents.fingerprint <> built.fingerprint, true)
     or told_otherwise.document_id is not null
+    or exists (
+        select 1 from meanings
+        where meanings.word_kind = 'rules'
+    )
+    or coalesce(documents.instance, built.instance) in (
+        select meanings.instance from meanings
+        where meanings.word_kind = 'zone'
+    )
+{% if carried is not none -%}
+{% for before in ['', '_before'] -%}
+union
+select
+    carried.document_kind,
+    carried.instance,
+    carried.document_id,
+    documents.outlet_id,
+    documents.document_on,
+    documents.fingerprint,
+    carried.outlet_id{{ before }} as outlet_id_before,
+    carried.document_on{{ before }} as document_on_before
+from {{ carried }} as carried
+left join documents
+    on
+        carried.document_kind = documents.document_kind
+        and carried.instance = documents.instance
+        and carried.document_id = documents.document_id
+{% endfor -%}
+{%- endif %}
 {%- endif %}

@@ -6,90 +6,82 @@
     )
 }}
 
--- Orders whose fulfilment is written anew: new ones, those not finished, those whose order day or month of shipping
--- changed. A table, since Postgres counts its rows: guessed by what is missing from the mart, a first load looks like one row.
--- depends_on: {{ ref('int_order_day_changed') }}
--- depends_on: {{ ref('int_outlet_month_changed') }}
+-- Orders whose fulfilment is written anew: those that changed, or were shipped otherwise, those not finished, those whose
+-- promise comes due, and those between whose order and shipment a day turned out (not) to be a working day.
+-- depends_on: {{ ref('int_document_changed') }}
+-- depends_on: {{ ref('int_document_before') }}
+-- depends_on: {{ ref('int_meaning_now') }}
 -- depends_on: {{ ref('fct_shipment_line') }}
 {% set built = built_relation('marts', 'order_fulfilment') -%}
-{% set incremental = built is not none and not flags.FULL_REFRESH -%}
-with lines as (
-    select * from {{ ref('fct_order_line') }}
-)
-
-{% if not incremental -%}
+{% set built_meanings = built_keys('int_meaning_built') -%}
+{% if built is none or built_meanings is none or flags.FULL_REFRESH -%}
 select distinct
     instance,
     order_id
-from lines
+from {{ ref('fct_order_line') }}
 {%- else -%}
-, kept as (
+with kept as (
     select * from {{ built }}
 ),
 
-days as (
-    select * from {{ ref('int_order_day_changed') }}
+changed as (
+    select
+        document_kind,
+        instance,
+        document_id
+    from {{ ref('int_document_changed') }}
 ),
 
-months as (
-    select * from {{ ref('int_outlet_month_changed') }}
-),
-
-shipments as (
-    select * from {{ ref('fct_shipment_line') }}
+changed_days as (
+    select
+        min(cast(coalesce(now.word_id, before.word_id) as date)) as changed_from,
+        max(cast(coalesce(now.word_id, before.word_id) as date)) as changed_to
+    from {{ ref('int_meaning_now') }} as now
+    full outer join {{ built_meanings }} as before on now.word_kind = before.word_kind and now.word_id = before.word_id
+    where
+        coalesce(now.word_kind, before.word_kind) = 'day'
+        and coalesce(now.meaning, '') <> coalesce(before.meaning, '')
 )
 
 select
+    instance,
+    document_id as order_id
+from changed
+where document_kind = 'order'
+union
+select
     lines.instance,
     lines.order_id
-from lines
-left join kept on lines.instance = kept.instance and lines.order_id = kept.order_id
-where kept.order_id is null
+from changed
+inner join {{ ref('fct_shipment_line') }} as lines
+    on changed.instance = lines.instance and changed.document_id = lines.shipment_id
+where changed.document_kind = 'shipment' and lines.order_id is not null
 union
 select
-    kept.instance,
-    kept.order_id
+    instance,
+    named_id as order_id
+from {{ ref('int_document_before') }}
+where document_kind = 'shipment'
+union
+select
+    instance,
+    order_id
+from kept
+where stage in ('waiting', 'partly_shipped')
+union
+-- A promise has come due, or is not due yet when an earlier day is built again.
+select
+    instance,
+    order_id
 from kept
 where
-    kept.stage in ('waiting', 'partly_shipped')
-    -- A promise has come due, or is not due yet when an earlier day is built again.
-    or (
-        kept.promised_on is not null
-        and kept.positions_ordered > 0
-        and kept.stage <> 'shipped'
-        and (kept.promised_on < {{ as_of() }}) <> (kept.is_otif is not null)
-    )
+    stage in ('waiting', 'partly_shipped', 'cancelled_by_us', 'closed_unshipped', 'closed_short')
+    and positions_ordered > 0
+    and (promised_on < {{ as_of() }}) <> (is_otif is not null)
 union
 select
     kept.instance,
     kept.order_id
-from days
-inner join kept
-    on
-        days.instance = kept.instance
-        and days.outlet_id = kept.outlet_id
-        and days.changed_from <= kept.ordered_on
-union
-select
-    kept.instance,
-    kept.order_id
-from months
-inner join kept
-    on
-        months.instance = kept.instance
-        and months.outlet_id = kept.outlet_id
-        and months.month_start + interval '1 month' > kept.first_shipped_on
-        and months.month_start <= kept.last_shipped_on
-union
-select
-    shipments.instance,
-    shipments.order_id
-from shipments
-inner join months
-    on
-        shipments.instance = months.instance
-        and shipments.outlet_id = months.outlet_id
-        and shipments.shipped_on >= months.month_start
-        and shipments.shipped_on < months.month_start + interval '1 month'
-where shipments.order_id is not null
+from changed_days
+inner join kept on changed_days.changed_to >= kept.ordered_on and changed_days.changed_from <= kept.first_shipped_on
 {%- endif %}

@@ -3,7 +3,9 @@
 -- depends_on: {{ ref('int_order_basket_words') }}
 -- depends_on: {{ ref('int_document_now') }}
 -- Since which day the orders of an outlet are no longer those that the marts were built from; since the first when what
--- baskets are judged by has changed.
+-- baskets are judged by has changed. Orders of the day on which our stock was last read are judged anew while it is read, and
+-- those that an earlier business date judges and a later one has forgotten.
+{% set judged = built_relation('marts', 'order_compliance') -%}
 {% set built_words = built_keys('int_order_basket_words_built') -%}
 with changed as (
     select
@@ -30,6 +32,25 @@ with changed as (
         documents.document_kind = 'order'
         and (select words.fingerprint from {{ ref('int_order_basket_words') }} as words)
         is distinct from (select words.fingerprint from {{ built_words }} as words)
+    {%- endif %}
+    union all
+    select
+        occasions.instance,
+        occasions.outlet_id,
+        occasions.ordered_on
+    from {{ ref('fct_order_occasion') }} as occasions
+    inner join {{ ref('int_stock_picture') }} as pictures
+        on occasions.instance = pictures.instance and occasions.ordered_on = pictures.stock_on
+    {% if judged is not none -%}
+    union all
+    select
+        occasions.instance,
+        occasions.outlet_id,
+        occasions.ordered_on
+    from {{ ref('fct_order_occasion') }} as occasions
+    where
+        occasions.ordered_on > {{ as_of() }} - {{ var('order_gap_history_days') }}
+        and occasions.ordered_on < (select min(judged.ordered_on) from {{ judged }} as judged)
     {%- endif %}
 )
 

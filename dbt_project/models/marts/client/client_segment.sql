@@ -10,12 +10,18 @@
 -- One picture of each client per month, of the twelve months that end with it; today's unfinished month as it stands.
 with days as (
     select * from {{ ref('int_client_day') }}
-    where day <= {{ as_of() }}
+    where
+        day <= {{ as_of() }}
+        and day >= date_trunc('month', {{ as_of() }})
+        - ({{ var('segment_months') }} + {{ var('segment_history_months') }}) * interval '1 month'
 ),
 
 purchases as (
     select * from {{ ref('int_client_purchase_day') }}
-    where purchased_on <= {{ as_of() }}
+    where
+        purchased_on <= {{ as_of() }}
+        and purchased_on >= date_trunc('month', {{ as_of() }})
+        - ({{ var('segment_months') }} + {{ var('segment_history_months') }}) * interval '1 month'
 ),
 
 first_purchases as (
@@ -23,7 +29,8 @@ first_purchases as (
         instance,
         client_id,
         min(purchased_on) as first_purchase_on
-    from purchases
+    from {{ ref('int_client_purchase_day') }}
+    where purchased_on <= {{ as_of() }}
     group by instance, client_id
 ),
 

@@ -25,7 +25,12 @@ shipped as (
         sum(signed_amount + discount_amount) as list_amount,
         sum(discount_amount) as discount_amount
     from {{ ref('fct_shipment_line') }}
-    where line_class = 'sale' and client_id is not null and shipped_on <= {{ as_of() }}
+    where
+        line_class = 'sale'
+        and client_id is not null
+        and shipped_on <= {{ as_of() }}
+        -- No scale, no quarter: lines before the first one are not even read.
+        and shipped_on >= (select date_trunc('quarter', min(tiers.valid_from)) from tiers)
     group by instance, client_id, cast(date_trunc('quarter', shipped_on) as date)
 ),
 
@@ -36,7 +41,12 @@ returned as (
         cast(date_trunc('quarter', returned_on) as date) as quarter_start,
         -1 * sum(signed_amount) as returned_amount
     from {{ ref('fct_return_line') }}
-    where line_class = 'return' and client_id is not null and returned_on <= {{ as_of() }}
+    where
+        line_class = 'return'
+        and client_id is not null
+        and returned_on <= {{ as_of() }}
+        -- No scale, no quarter: lines before the first one are not even read.
+        and returned_on >= (select date_trunc('quarter', min(tiers.valid_from)) from tiers)
     group by instance, client_id, cast(date_trunc('quarter', returned_on) as date)
 ),
 

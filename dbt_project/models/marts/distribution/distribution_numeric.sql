@@ -3,6 +3,7 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='append_new_columns',
+        full_refresh=false,
         pre_hook='{{ delete_replaced_periods() }}',
         post_hook='{{ analyze_this() }}',
         indexes=[
@@ -14,12 +15,13 @@
 }}
 
 -- depends_on: {{ ref('int_distribution_month_changed') }}
--- Numeric purchase distribution. Outlets are counted once per slice, so nothing here may be added up.
+-- Numeric purchase distribution. Outlets are counted once per slice, so nothing here may be added up. A refresh writes all
+-- months anew; windows of earlier business dates stay, as nothing but a build for such a date could write them again.
 {% set period = ['instance', 'period_kind', 'window_days', 'period_start', 'period_end'] -%}
 {% set sides = ['territory_id', 'manager_id', 'branch_id', 'outlet_format', 'channel'] -%}
 with universe as (
     select outlets.* from {{ ref('int_distribution_universe') }} as outlets
-    {% if is_incremental() %}
+    {% if is_incremental() and not flags.FULL_REFRESH %}
     where
         outlets.period_kind = 'rolling'
         or (outlets.instance, outlets.period_start) in (
@@ -98,7 +100,7 @@ placed as (
             and placements.period_end = universe.period_end
             and placements.outlet_id = universe.outlet_id
     inner join skus on placements.instance = skus.instance and placements.product_id = skus.product_id
-    {% if is_incremental() %}
+    {% if is_incremental() and not flags.FULL_REFRESH %}
     where
         placements.period_kind = 'rolling'
         or placements.period_start = any(

@@ -35,21 +35,21 @@ by_outlet as (
 
 by_goods as (
     select
-        placements.instance,
-        placements.month_start,
+        instance,
+        month_start,
         {% for side in sides %}cast(null as text) as {{ side }},
         {% endfor -%}
-        skus.brand_id,
-        skus.category_id,
-        count(distinct placements.outlet_id) as outlets_total,
-        count(*) as placements_total,
-        sum(placements.kept_units) as units,
-        sum(placements.kept_amount) as revenue
-    from {{ ref('int_placement_month') }} as placements
-    inner join {{ ref('int_sku') }} as skus
-        on placements.instance = skus.instance and placements.sku_id = skus.product_id
-    where placements.outlet_id <> 'unknown' and placements.month_start <= {{ as_of() }}
-    group by placements.instance, placements.month_start, grouping sets ((skus.brand_id), (skus.category_id))
+        case when goods_kind = 'brand' then goods_id end as brand_id,
+        case when goods_kind = 'category' then goods_id end as category_id,
+        outlets_total,
+        placements_total,
+        units,
+        revenue
+    from {{ ref('int_goods_month') }}
+    where
+        goods_kind in ('brand', 'category')
+        and placements_total > 0
+        and month_start <= {{ as_of() }}
 ),
 
 months as (

@@ -13,6 +13,7 @@
     )
 }}
 
+-- depends_on: {{ ref('int_document_before') }}
 with lines as (
     select * from {{ ref('int_return_line') }}
     {% if is_incremental() %}

@@ -15,6 +15,7 @@
     )
 }}
 
+-- depends_on: {{ ref('int_document_before') }}
 with lines as (
     select * from {{ ref('int_shipment_line') }}
     {% if is_incremental() %}

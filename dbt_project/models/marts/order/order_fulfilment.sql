@@ -14,13 +14,16 @@
     )
 }}
 
+-- depends_on: {{ ref('int_order_changed') }}
 -- What became of each posted order: when it was shipped, how much of it, and whether as promised. What we cancelled was
 -- demanded and not shipped; what the client cancelled is nobody's debt.
 with lines as (
     select line.*
     from {{ ref('fct_order_line') }} as line
+    {% if is_incremental() %}
     inner join {{ ref('int_order_changed') }} as changed
         on line.instance = changed.instance and line.order_id = changed.order_id
+    {% endif %}
 ),
 
 orders as (
@@ -66,7 +69,11 @@ shipped as (
         min(line.shipped_on) as first_shipped_on,
         max(line.shipped_on) as last_shipped_on
     from {{ ref('fct_shipment_line') }} as line
-    inner join orders on line.instance = orders.instance and line.order_id = orders.order_id
+    {% if is_incremental() %}
+    inner join {{ ref('int_order_changed') }} as changed
+        on line.instance = changed.instance and line.order_id = changed.order_id
+    {% endif %}
+    where line.order_id is not null
     group by line.instance, line.order_id, coalesce(line.product_id, 'unknown')
 ),
 
@@ -187,7 +194,8 @@ select
         when not is_due then 'not_due'
     end as otif_missing_reason,
     case
-        when promised_on is not null and is_due
+        -- What was closed without a shipment is not late any more: it never comes.
+        when promised_on is not null and is_due and stage not in ('cancelled_by_us', 'closed_unshipped')
             then cast(greatest(coalesce(last_shipped_on, {{ as_of() }}) - promised_on, 0) as integer)
     end as delay_days,
     -- When it arrived and in which state only a feed of deliveries can tell.

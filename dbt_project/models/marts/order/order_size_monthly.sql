@@ -1,5 +1,15 @@
-{{ config(indexes=[{'columns': ['instance', 'month_start', 'slice']}]) }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ delete_changed_months('int_order_month_changed') }}",
+        post_hook='{{ analyze_this() }}',
+        indexes=[{'columns': ['instance', 'month_start', 'slice']}]
+    )
+}}
 
+-- depends_on: {{ ref('int_order_month_changed') }}
 -- The size of an order and of a delivery by month: average and median, lines per order, money and units per drop.
 {% set sides = ['territory_id', 'manager_id', 'outlet_format', 'channel'] -%}
 with outlets as (
@@ -27,7 +37,17 @@ orders as (
         sum(occasions.positions_total) as positions_total
     from {{ ref('fct_order_occasion') }} as occasions
     inner join outlets on occasions.instance = outlets.instance and occasions.outlet_id = outlets.outlet_id
-    where occasions.ordered_on <= {{ as_of() }} and not occasions.all_cancelled_by_us
+    where
+        occasions.ordered_on <= {{ as_of() }} and not occasions.all_cancelled_by_us
+        {%- if is_incremental() %}
+        and occasions.ordered_on >= (select min(changed.month_start) from {{ ref('int_order_month_changed') }} as changed)
+        and (occasions.instance, cast(date_trunc('month', occasions.ordered_on) as date)) in (
+            select
+                changed.instance,
+                changed.month_start
+            from {{ ref('int_order_month_changed') }} as changed
+        )
+        {%- endif %}
     group by
         occasions.instance, date_trunc('month', occasions.ordered_on),
         grouping sets (() {%- for side in sides %}, (outlets.{{ side }}){% endfor %})  -- noqa: LT05
@@ -44,7 +64,16 @@ drops as (
         sum(months.shipped_units) as shipped_units
     from {{ ref('int_outlet_month') }} as months
     inner join outlets on months.instance = outlets.instance and months.outlet_id = outlets.outlet_id
-    where months.month_start <= {{ as_of() }}
+    where
+        months.month_start <= {{ as_of() }}
+        {%- if is_incremental() %}
+        and (months.instance, months.month_start) in (
+            select
+                changed.instance,
+                changed.month_start
+            from {{ ref('int_order_month_changed') }} as changed
+        )
+        {%- endif %}
     group by months.instance, months.month_start, grouping sets (() {%- for side in sides %}, (outlets.{{ side }}){% endfor %})  -- noqa: LT05
 ),
 

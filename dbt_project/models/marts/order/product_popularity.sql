@@ -1,12 +1,7 @@
 {{ config(indexes=[{'columns': ['instance', 'month_start', 'revenue_rank']}, {'columns': ['product_id', 'month_start']}]) }}
 
 -- Products of each month by revenue, quantity and outlets.
-with placements as (
-    select * from {{ ref('int_placement_month') }}
-    where outlet_id <> 'unknown'
-),
-
-bases as (
+with bases as (
     select
         instance,
         period_start as month_start,
@@ -20,12 +15,12 @@ products as (
     select
         instance,
         month_start,
-        sku_id,
-        count(*) as outlets_total,
-        sum(kept_units) as units,
-        sum(kept_amount) as amount
-    from placements
-    group by instance, month_start, sku_id
+        goods_id as sku_id,
+        outlets_total,
+        units,
+        revenue as amount
+    from {{ ref('int_goods_month') }}
+    where goods_kind = 'sku' and placements_total > 0
 ),
 
 ranked as (

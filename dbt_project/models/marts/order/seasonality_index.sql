@@ -3,15 +3,13 @@
 -- How much of an average month each calendar month sells, over whole years of history. Less than two years tell nothing.
 with months as (
     select
-        placements.instance,
-        skus.category_id,
-        placements.month_start,
-        sum(placements.kept_amount) as amount
-    from {{ ref('int_placement_month') }} as placements
-    inner join {{ ref('int_sku') }} as skus
-        on placements.instance = skus.instance and placements.sku_id = skus.product_id
-    where placements.month_start < date_trunc('month', {{ as_of() }})
-    group by placements.instance, placements.month_start, grouping sets ((skus.category_id), ())
+        instance,
+        goods_id as category_id,
+        month_start,
+        sum(revenue_with_unknown) as amount
+    from {{ ref('int_goods_month') }}
+    where goods_kind = 'category' and month_start < date_trunc('month', {{ as_of() }})
+    group by instance, month_start, grouping sets ((goods_id), ())
 ),
 
 -- The last whole years: as many twelve months as the history has, the first month being whole only by chance.

@@ -22,14 +22,18 @@ from tests.bench.result import Result
 from warehouse.calendar import fill_production_calendar
 from warehouse.db import connect
 from warehouse.dbt_runner import files_of, run_dbt
+from warehouse.settings import get_settings
 
 LINES = 10_000_000
 TENTH = LINES // 10
 NEW_DAYS = 3
-# Marts of orders, distribution and clients with what they are made of, and what remembers from which keys they were.
+# Marts of orders, distribution, clients and KPI with what they are made of, and what remembers from which keys.
 SELECTED = (
-    *(f"+path:models/marts/{folder}" for folder in ("order", "distribution", "client")),
-    *(f"+int_{kept}_built" for kept in ("order_basket_words", "meaning", "sku", "distribution_month")),
+    *(f"+path:models/marts/{folder}" for folder in ("order", "distribution", "client", "kpi")),
+    *(
+        f"+int_{kept}_built"
+        for kept in ("order_basket_words", "meaning", "sku", "distribution_month", "sale_cost_words")
+    ),
 )
 
 
@@ -114,6 +118,7 @@ def _typical(builds: list[Build]) -> Build:
 def _aggregates(built: Built) -> list[Result]:
     """The same aggregates alone, one after the other: by dbt with indexes, contracts and comments, and bare."""
     with connect(built.url, autocommit=True) as conn:
+        conn.execute(f"set work_mem = '{get_settings().build_work_mem}'".encode())  # what a build gets, the peer gets
         bare = sum(create_aggregates(conn).values())
     ours = built.build("--full-refresh", "--threads", "1", select=tuple(AGGREGATES))
     built.say(f"  aggregates: bare {bare:.0f} s, ours {ours.seconds:.0f} s")

@@ -180,12 +180,13 @@ class Positions:
         served = {product: min(got.get(product, 0), quantity) for product, quantity in wanted.items()}
         full = served == wanted
         due = full or order.requested_on < self.day
+        nothing = all(line.cancelled_by for line in order.lines)
         otif = delay = None
         if due:
             arrived = shipment.at.date() if shipment else self.day
             otif = full and arrived <= order.requested_on
-            delay = max(0, (arrived - order.requested_on).days)
-        nothing = all(line.cancelled_by for line in order.lines)
+            # What we refused altogether is not late any more: it never comes.
+            delay = None if nothing else max(0, (arrived - order.requested_on).days)
         return Service(sum(wanted.values()), sum(served.values()), otif, delay, nothing)
 
     def standards(self) -> dict[tuple[str, date, str, str], Standard]:

@@ -160,6 +160,21 @@ def compare_distribution(path: Path, url: str) -> None:
                 """
             )
         }
+        per_customer = {
+            pd.Timestamp(month): sorted(positions)
+            for month, positions in conn.execute(
+                """
+                select month_start, array_agg(positions)
+                from (
+                    select placed.month_start, outlet.client_id, count(distinct placed.sku_id) as positions
+                    from intermediate.int_placement_month as placed
+                    inner join marts.dim_outlet as outlet using (instance, outlet_id)
+                    group by placed.month_start, outlet.client_id
+                ) as clients
+                group by month_start
+                """
+            )
+        }
         gaps = [
             tuple(own)
             for (own,) in conn.execute(
@@ -176,4 +191,6 @@ def compare_distribution(path: Path, url: str) -> None:
         outlets, customers, mean, median = breadth[pd.Timestamp(str(month))]
         assert (outlets, customers, float(median)) == (expected.outlets, expected.customers, expected["median"]), month
         assert float(mean) == pytest.approx(expected["mean"], abs=0.00005), month
+    # The same counts of positions, customer by customer: their number, mean and median are the same.
+    assert per_customer == replayed_sales.positions_of_customers(kept)
     assert Counter(gaps) == Counter(map(tuple, replayed_sales.order_gaps(path).values()))

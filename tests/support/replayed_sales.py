@@ -91,6 +91,12 @@ def breadth(kept: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def positions_of_customers(kept: pd.DataFrame) -> dict[pd.Timestamp, list[int]]:
+    """Month -> how many products each active customer holds, in ascending order."""
+    counts = kept.groupby(["month", "customer"])["product"].nunique()
+    return {month: sorted(map(int, own)) for month, own in counts.groupby(level="month")}
+
+
 def order_gaps(path: Path) -> dict[str, list[int]]:
     """Days between the order days of each outlet, in their order. A replayed order is the copy of an invoice."""
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)

@@ -56,9 +56,10 @@ used as (
             when judged.absolute_error < baseline.absolute_error then 'better_than_baseline'
             else 'not_confirmed'
         end as method_reason,
-        judged.absolute_error,
-        judged.error,
-        judged.ordered
+        -- Without a choice, last year's week is what would have been used.
+        coalesce(judged.absolute_error, baseline.absolute_error) as absolute_error,
+        coalesce(judged.error, baseline.error) as error,
+        coalesce(judged.ordered, baseline.ordered) as ordered
     from segments
     left join chosen on segments.instance = chosen.instance and segments.segment = chosen.segment
     left join errors as judged

@@ -317,9 +317,7 @@ class Renderer:
             if row.outlets_total <= 1 and row.outlets:
                 return self.outlet_fact(row.outlets[0], row.as_of)
             outlets = [outlet.name for outlet in row.outlets]
-        elif len(findings) == 1 and (row.outlets_total <= 1 or not _at_outlets(row, reason)):
-            return self.finding_fact(findings[0], row.as_of)
-        elif not _at_outlets(row, reason) and findings:
+        elif findings and (not _at_outlets(row, reason) or (len(findings) == 1 and row.outlets_total <= 1)):
             return self.finding_fact(findings[0], row.as_of)
         else:
             outlets = [finding.name for finding in findings]

@@ -38,6 +38,7 @@ class Column(BaseModel):
     ru: str
     en: str
     required: bool = False
+    known: tuple[str, ...] = ()  # the only values that mean something; of any others nobody would ever hear
 
 
 class Table(BaseModel):

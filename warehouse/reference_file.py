@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -138,12 +139,22 @@ def _read_row(name: str, row: int, table: Table, cells: Mapping[str, Any]) -> tu
                 problems.append(Problem(name, row, column, "значение обязательно", "a value is required"))
             continue
         try:
-            values[column] = _value(spec.kind, cell)
+            values[column] = _known(_value(spec.kind, cell), spec.known)
         except ValueError as error:
             ru, en = error.args
             problems.append(Problem(name, row, column, ru, en))
     problems += _row_problems(name, row, table, values) if not problems else []
     return values, problems
+
+
+def _known(value: Value, known: Sequence[str]) -> Value:
+    """The value, when the column takes it. Raises ValueError(Russian, English)."""
+    if not known or value in known:
+        return value
+    near = get_close_matches(str(value), known, n=1)
+    meant = (f"; может быть, {near[0]}?", f"; perhaps {near[0]}?") if near else ("", "")
+    names = ", ".join(known)
+    raise ValueError(f"«{value}» нет среди: {names}{meant[0]}", f"'{value}' is none of: {names}{meant[1]}")
 
 
 def _row_problems(name: str, row: int, table: Table, values: Mapping[str, Value]) -> list[Problem]:

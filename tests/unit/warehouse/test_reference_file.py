@@ -1,5 +1,7 @@
 """Files that people fill: what is read, and what is said about each bad row."""
 
+import csv
+import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +13,7 @@ from xlsxwriter import Workbook
 from polka.commands.reference import app
 from warehouse.reference import tables
 from warehouse.reference_file import read
+from warehouse.settings import PROJECT_ROOT
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -94,6 +97,7 @@ def test_a_good_file_is_read_by_russian_or_machine_headings(tmp_path: Path) -> N
             "дни",
         ),
         ("order_terms", "territory,cut_off_time,valid_from\nЮг,25:00,2026-01-01", 2, "cut_off_time", "не время"),
+        ("target", "metric,value,valid_from\naverage_ordr,5,2026-01-01", 2, "metric", "может быть, average_order?"),
         ("unheard_of", "a\n1", 1, None, "такой таблицы нет"),
     ],
 )
@@ -103,6 +107,15 @@ def test_a_bad_row_is_named_with_its_reason(
     content = read(written(tmp_path, table, text))
     assert [(problem.table, problem.row, problem.column) for problem in content.problems] == [(table, row, column)]
     assert words in content.problems[0].text("ru")
+
+
+def test_targets_may_be_set_for_exactly_the_metrics_that_are_computed() -> None:
+    computed = (PROJECT_ROOT / "dbt_project/models/intermediate/kpi/int_kpi_slice.sql").read_text(encoding="utf-8")
+    values = computed.split("known as (")[1].split(") as metrics")[0]
+    known = tables()["target"].columns["metric"].known
+    assert sorted(known) == sorted(re.findall(r"\('(\w+)', '\w+'\)", values))
+    with (PROJECT_ROOT / "dbt_project/seeds/kpi_target_example.csv").open(encoding="utf-8") as file:
+        assert {row["metric"] for row in csv.DictReader(file)} <= set(known)
 
 
 def test_versions_of_a_standard_follow_each_other(tmp_path: Path) -> None:

@@ -111,14 +111,23 @@ class AirflowApi:
             for entry in listed
         ]
 
-    def wait_for_run_after(self, dag_id: str, moment: datetime, timeout_seconds: float = 90.0) -> Run:
-        """The first run of `dag_id` that was created at `moment` or later."""
+    def wait_for_run_after(
+        self, dag_id: str, moment: datetime, timeout_seconds: float = 90.0, longest_run_seconds: float = 1800.0
+    ) -> Run:
+        """The first run of `dag_id` that was created at `moment` or later.
+
+        A run that is still going holds it up (one at a time): the wait of `timeout_seconds` begins when that has ended.
+        """
         found: list[Run] = []
 
         def appeared() -> bool:
             found[:] = [run for run in reversed(self.runs(dag_id)) if run.run_after >= moment]
             return bool(found)
 
+        def nothing_holds_it_up() -> bool:
+            return appeared() or all(run.state in FINISHED for run in self.runs(dag_id))
+
+        self._until(nothing_holds_it_up, longest_run_seconds, f"the run of {dag_id} before did not end")
         self._until(appeared, timeout_seconds, f"no run of {dag_id} began")
         return found[0]
 

@@ -8,6 +8,7 @@ Numbers never pass through binary floating point: their JSON digits are what Pos
 """
 
 import gc
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -242,6 +243,18 @@ def _no_collection() -> Iterator[None]:
 def wrap_single(body: bytes) -> bytes:
     """The answer for one record as a page of one."""
     return b'{"value":[' + body.removeprefix(BOM) + b"]}"
+
+
+def rows_of(body: bytes, **options: Any) -> list[dict[str, Any]]:
+    """Records of a small page as dictionaries, stray bytes in their texts replaced; `options` are those of json.loads.
+
+    Raises BrokenPage when it is not a JSON collection.
+    """
+    try:
+        rows: list[dict[str, Any]] = list(json.loads(cleaned(body.removeprefix(BOM)), **options)["value"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BrokenPage(f"the page is not a JSON collection; it begins with {_beginning(body)}") from None
+    return rows
 
 
 def cleaned(body: bytes) -> bytes:

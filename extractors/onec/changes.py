@@ -9,7 +9,6 @@ What a plan contains cannot be asked. So an entity is read this way only after a
 when a reconcile found a change that no message had.
 """
 
-import json
 import logging
 import tempfile
 from collections import defaultdict
@@ -22,6 +21,7 @@ import msgspec
 
 from clients.errors import Fatal, TooLarge
 from clients.onec import OnecClient
+from extractors.core.codec import rows_of
 from extractors.core.errors import ReadError
 from extractors.core.feed import Batch, page
 from extractors.core.kinds import Opening
@@ -146,10 +146,8 @@ class Exchange:
             ) from None
 
     def _node(self) -> Node:
-        answer = json.loads(
-            self._client.collection(f"ExchangePlan_{self._plan.plan}", {"allowedOnly": "true"}).decode("utf-8-sig")
-        )
-        nodes = [node for node in answer["value"] if not node.get("ThisNode")]
+        listed = rows_of(self._client.collection(f"ExchangePlan_{self._plan.plan}", {"allowedOnly": "true"}))
+        nodes = [node for node in listed if not node.get("ThisNode")]
         wanted = self._plan.node.strip().lower()
         for node in nodes:
             if wanted in (str(node.get("Code", "")).strip().lower(), str(node["Ref_Key"]).lower()):

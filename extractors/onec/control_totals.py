@@ -5,7 +5,6 @@ Where a day differs, its documents are taken one by one, and those that have cha
 they will land with the next read and are no discrepancy.
 """
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from clients.connection import Connection
 from clients.errors import Fatal
 from clients.onec import OnecClient, local_time
+from extractors.core.codec import rows_of
 from extractors.core.spec import Configuration, load_configuration, load_entities
 from extractors.onec.guest import parallel_requests, visit
 from extractors.onec.metadata import Published, published
@@ -263,8 +263,7 @@ def explain(source: SourceConfig, connection: Connection, days: Sequence[date], 
 
 def _rows(body: bytes) -> Rows:
     """Rows of a collection, numbers as exact decimals."""
-    rows: Rows = json.loads(body.decode("utf-8-sig"), parse_float=Decimal, parse_int=Decimal)["value"]
-    return rows
+    return rows_of(body, parse_float=Decimal, parse_int=Decimal)
 
 
 def _decimal(value: Any) -> Decimal:

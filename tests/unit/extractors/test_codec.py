@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from extractors.core.codec import BOM, Codec, cleaned, wrap_single
+from extractors.core.codec import BOM, Codec, cleaned, rows_of, wrap_single
 from extractors.core.errors import BrokenPage
 from extractors.core.spec import load_configuration, load_entities
 from tests.support.small_onec import EMPTY, key, order, order_line
@@ -291,3 +292,11 @@ def test_movements_are_known_by_their_recorder(recorder: str) -> None:
     ]
     assert cells(codec, decoded.records[0].lines[0], 0)["accrued"] == "10.5"
     assert [rejected.record_id for rejected in decoded.rejected] == [None]
+
+
+def test_a_small_page_survives_stray_bytes_and_keeps_exact_numbers() -> None:
+    body = b'\xef\xbb\xbf{"value":[{"Code":"odata\xed\t","SentNo":"3","Sum":0.1}]}'
+    assert rows_of(body, parse_float=Decimal) == [{"Code": "odata\ufffd ", "SentNo": "3", "Sum": Decimal("0.1")}]
+    for broken in (b'{"value":[{"Code":', b"<html>", b'{"error":{}}', b"[]"):
+        with pytest.raises(BrokenPage):
+            rows_of(broken)

@@ -16,6 +16,14 @@ with years as (
     select * from {{ ref('int_outlet_year') }}
 ),
 
+-- A day changes few months: only their placements are looked at.
+months as (
+    select distinct
+        instance,
+        month_start
+    from {{ ref('int_outlet_year') }}
+),
+
 placements as (
     select
         placements.instance,
@@ -24,7 +32,9 @@ placements as (
         placements.sku_id,
         skus.category_id,
         skus.brand_id
-    from {{ ref('int_placement_month') }} as placements
+    from months
+    inner join {{ ref('int_placement_month') }} as placements
+        on months.instance = placements.instance and months.month_start = placements.month_start
     inner join {{ ref('int_sku') }} as skus
         on placements.instance = skus.instance and placements.sku_id = skus.product_id
 ),

@@ -7,12 +7,22 @@ with bounds as (
         {{ as_of() }} as last_day
 ),
 
-purchases as (
-    select * from {{ ref('int_client_purchase_day') }}
-    where purchased_on <= {{ as_of() }}
+-- Who was registered anew lives on as the same client, since the first purchase of the former card.
+successors as (
+    select * from {{ ref('int_client_successor') }}
 ),
 
--- Days on which an outlet could have ordered: from its first order until it closed, without pauses and months off season.
+purchases as (
+    select
+        days.instance,
+        days.client_id as buyer_id,
+        coalesce(successors.successor_id, days.client_id) as client_id,
+        days.purchased_on
+    from {{ ref('int_client_purchase_day') }} as days
+    left join successors on days.instance = successors.instance and days.client_id = successors.client_id
+    where days.purchased_on <= {{ as_of() }}
+),
+
 months as (
     select
         cast(month_start as date) as month_start,
@@ -39,22 +49,29 @@ history as (
     group by instance
 ),
 
+-- The month of who changed cards in it is told of the card that bought last.
 active as (
-    select distinct
+    select
         purchases.instance,
         purchases.client_id,
-        cast(date_trunc('month', purchases.purchased_on) as date) as month_start
+        cast(date_trunc('month', purchases.purchased_on) as date) as month_start,
+        (array_agg(purchases.buyer_id order by purchases.purchased_on desc, purchases.buyer_id))[1] as buyer_id
     from purchases
     inner join bounds on purchases.purchased_on >= bounds.first_month
+    group by purchases.instance, purchases.client_id, cast(date_trunc('month', purchases.purchased_on) as date)
 ),
 
+-- Who bought in the first half year of the history may have been a client long before it: nobody's standing is known until
+-- even those have been clients for a year.
 tenure as (
     select
         active.instance,
-        active.client_id,
+        active.buyer_id,
         active.month_start,
         case when first_purchases.first_on <= months.month_end - 365 then 1 else 0 end as is_over_a_year,
-        case when history.history_start > months.month_end - 365 then 'too_little_history' end as missing_reason
+        case
+            when history.history_start + {{ var('warm_up_days') }} > months.month_end - 365 then 'too_little_history'
+        end as missing_reason
     from active
     inner join months on active.month_start = months.month_start
     inner join first_purchases
@@ -102,81 +119,159 @@ spent as (
 
 arrivals as (
     select
-        first_purchases.instance,
-        cast(date_trunc('month', first_purchases.first_on) as date) as month_start,
+        instance,
+        cast(date_trunc('month', first_on) as date) as month_start,
         count(*) as clients
     from first_purchases
-    left join {{ ref('int_client_successor') }} as successors
+    group by instance, cast(date_trunc('month', first_on) as date)
+),
+
+-- Margin of a client's month is credited to the reps of its days, in proportion to what each sold. The largest share takes
+-- what rounding leaves: the shares of a month make one.
+sold as (
+    select
+        days.instance,
+        outlets.client_id,
+        days.month_start,
+        reps.manager_id,
+        greatest(
+            sum(days.shipped_amount - days.shipped_vat + days.returned_amount + days.returned_vat), 0
+        ) as revenue
+    from {{ ref('int_outlet_day') }} as days
+    inner join bounds on days.day between bounds.first_month and bounds.last_day
+    inner join {{ ref('int_outlet') }} as outlets
+        on days.instance = outlets.instance and days.outlet_id = outlets.outlet_id
+    left join {{ ref('int_outlet_manager') }} as reps
         on
-            first_purchases.instance = successors.instance
-            and first_purchases.client_id = successors.successor_id
-    where successors.successor_id is null
-    group by first_purchases.instance, cast(date_trunc('month', first_purchases.first_on) as date)
+            days.instance = reps.instance
+            and days.outlet_id = reps.outlet_id
+            and days.day between reps.valid_from and reps.valid_to
+    where outlets.client_id is not null
+    group by days.instance, outlets.client_id, days.month_start, reps.manager_id
+),
+
+portions as (
+    select
+        *,
+        coalesce(round(revenue / nullif(sum(revenue) over client_month, 0), 12), 0) as portion,
+        row_number() over (
+            partition by instance, client_id, month_start order by revenue desc, manager_id
+        ) as place
+    from sold
+    window client_month as (partition by instance, client_id, month_start)
+),
+
+credits as (
+    select
+        instance,
+        client_id,
+        month_start,
+        manager_id,
+        case
+            when place = 1 then 1 - sum(portion) over (partition by instance, client_id, month_start) + portion
+            else portion
+        end as portion
+    from portions
+),
+
+profits as (
+    select
+        pnl.instance,
+        pnl.client_id,
+        pnl.month_start,
+        credits.manager_id,
+        pnl.gross_margin_amount * coalesce(credits.portion, 1) as gross_margin,
+        pnl.contribution_margin_amount * coalesce(credits.portion, 1) as contribution_margin,
+        pnl.net_revenue_amount * coalesce(credits.portion, 1) as revenue,
+        pnl.margin_missing_reason,
+        pnl.contribution_missing_reason
+    from {{ ref('client_pnl') }} as pnl
+    left join credits
+        on
+            pnl.instance = credits.instance
+            and pnl.client_id = credits.client_id
+            and pnl.month_start = credits.month_start
+    -- Who sold nothing of the month has no part in it, not even in what is missing.
+    where coalesce(credits.portion, 1) > 0
+),
+
+parts as (
+    select
+        instance,
+        'margin_percent' as metric,
+        month_start,
+        null as outlet_id,
+        client_id,
+        manager_id,
+        gross_margin as numerator,
+        revenue as denominator,
+        margin_missing_reason as missing_reason
+    from profits
+    union all
+    select
+        instance,
+        'contribution_percent' as metric,
+        month_start,
+        null as outlet_id,
+        client_id,
+        manager_id,
+        contribution_margin as numerator,
+        revenue as denominator,
+        contribution_missing_reason as missing_reason
+    from profits
+    union all
+    select
+        instance,
+        'tenure_percent' as metric,
+        month_start,
+        null as outlet_id,
+        buyer_id as client_id,
+        null as manager_id,
+        is_over_a_year as numerator,
+        1 as denominator,
+        missing_reason
+    from tenure
+    union all
+    select
+        instance,
+        'first_year_retention_percent' as metric,
+        month_start,
+        null as outlet_id,
+        client_id,
+        null as manager_id,
+        is_kept as numerator,
+        1 as denominator,
+        null as missing_reason
+    from cohorts
+    union all
+    select
+        instances.instance,
+        'acquisition_cost' as metric,
+        months.month_start,
+        null as outlet_id,
+        null as client_id,
+        null as manager_id,
+        spent.amount as numerator,
+        arrivals.clients as denominator,
+        case
+            when spent.amount is null then 'no_expenses_in_the_month'
+            when months.month_start < history.history_start + {{ var('warm_up_days') }} then 'too_little_history'
+        end as missing_reason
+    from {{ ref('stg_ops__source_instance') }} as instances
+    inner join history on instances.instance = history.instance
+    inner join months on history.history_start <= months.month_end
+    left join spent on instances.instance = spent.instance and months.month_start = spent.month_start
+    left join arrivals on instances.instance = arrivals.instance and months.month_start = arrivals.month_start
 )
 
 select
     instance,
-    'margin_percent' as metric,
+    metric,
     month_start,
-    null as outlet_id,
+    outlet_id,
     client_id,
-    null as manager_id,
-    gross_margin_amount as numerator,
-    net_revenue_amount as denominator,
-    margin_missing_reason as missing_reason
-from {{ ref('client_pnl') }}
-union all
-select
-    instance,
-    'contribution_percent' as metric,
-    month_start,
-    null as outlet_id,
-    client_id,
-    null as manager_id,
-    contribution_margin_amount as numerator,
-    net_revenue_amount as denominator,
-    contribution_missing_reason as missing_reason
-from {{ ref('client_pnl') }}
-union all
-select
-    instance,
-    'tenure_percent' as metric,
-    month_start,
-    null as outlet_id,
-    client_id,
-    null as manager_id,
-    is_over_a_year as numerator,
-    1 as denominator,
+    manager_id,
+    cast(numerator as numeric(38, 18)) as numerator,
+    cast(denominator as numeric(38, 18)) as denominator,
     missing_reason
-from tenure
-union all
-select
-    instance,
-    'first_year_retention_percent' as metric,
-    month_start,
-    null as outlet_id,
-    client_id,
-    null as manager_id,
-    is_kept as numerator,
-    1 as denominator,
-    null as missing_reason
-from cohorts
-union all
-select
-    instances.instance,
-    'acquisition_cost' as metric,
-    months.month_start,
-    null as outlet_id,
-    null as client_id,
-    null as manager_id,
-    spent.amount as numerator,
-    arrivals.clients as denominator,
-    case
-        when spent.amount is null then 'no_expenses_in_the_month'
-        when months.month_start < history.history_start + {{ var('warm_up_days') }} then 'too_little_history'
-    end as missing_reason
-from {{ ref('stg_ops__source_instance') }} as instances
-inner join history on instances.instance = history.instance
-inner join months on history.history_start <= months.month_end
-left join spent on instances.instance = spent.instance and months.month_start = spent.month_start
-left join arrivals on instances.instance = arrivals.instance and months.month_start = arrivals.month_start
+from parts

@@ -155,14 +155,14 @@ select
     month_start,
     slice_kind,
     slice_id,
-    numerator,
-    denominator,
-    high_value,
+    cast(numerator as numeric(24, 6)) as numerator,
+    cast(denominator as numeric(24, 6)) as denominator,
+    cast(high_value as numeric(24, 4)) as high_value,
     missing_reason,
-    case
-        when missing_reason is null
-            then round(
-                coalesce(median_value, case when metric like '%percent' then 100 else 1 end * numerator / denominator), 4
-            )
-    end as value
+    cast(
+        case
+            when missing_reason is null
+                then coalesce(median_value, case when metric like '%percent' then 100 else 1 end * numerator / denominator)
+        end as numeric(24, 4)
+    ) as value
 from valued

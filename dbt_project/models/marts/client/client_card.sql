@@ -21,21 +21,6 @@ outlets as (
     select * from {{ ref('int_outlet') }}
 ),
 
-client_of_partner as (
-    select
-        instance,
-        partner_id,
-        min(client_id) as client_id
-    from outlets
-    group by instance, partner_id
-    union
-    select
-        instance,
-        client_id as partner_id,
-        client_id
-    from clients
-),
-
 signatures as (
     select * from {{ ref('int_client_signature') }}
     where signed_on <= {{ as_of() }}
@@ -72,6 +57,30 @@ main_cards as (
     left join {{ ref('stg_crm__user') }} as users
         on companies.crm = users.crm and companies.instance = users.instance and companies.owner_id = users.user_id
     where identity.is_main_card and identity.entity_kind = 'company'
+),
+
+-- How many people of the client have their birthday soon: a number without names. Its year is of no interest; who was born
+-- on 29 February is congratulated on the 28th.
+birthdays as (
+    select
+        people.instance,
+        people.client_id,
+        count(distinct people.crm_instance || ' ' || people.entity_id) as people_soon
+    from identity as people
+    inner join {{ ref('stg_crm__contact') }} as contacts
+        on people.crm_instance = contacts.instance and people.entity_id = contacts.contact_id
+    cross join
+        lateral generate_series(
+            cast({{ as_of() }} as timestamp), {{ as_of() }} + {{ var('birthday_days') }}, interval '1 day'
+        ) as ahead (day)
+    where
+        people.entity_kind = 'contact'
+        and people.lives_on_as is null
+        and cast(
+            contacts.birthday + make_interval(years => cast(extract(year from ahead.day) - extract(year from contacts.birthday) as integer))
+            as date
+        ) = cast(ahead.day as date)
+    group by people.instance, people.client_id
 ),
 
 doubts as (
@@ -155,19 +164,18 @@ assortment as (
     group by outlets.instance, outlets.client_id
 ),
 
+-- The canonical debts: payments are set off against the shipments of their contract.
 debts as (
     select
-        client_of_partner.instance,
-        client_of_partner.client_id,
-        sum(terms.debt) as debt_amount,
-        sum(terms.debt) filter (where terms.due_on < {{ as_of() }}) as overdue_amount,
-        sum(terms.prepayment) as prepaid_amount,
-        min(terms.due_on) filter (where terms.debt > 0 and terms.due_on < {{ as_of() }}) as overdue_since
-    from {{ ref('stg_onec__settlement_term') }} as terms
-    inner join client_of_partner
-        on terms.instance = client_of_partner.instance and terms.partner_id = client_of_partner.partner_id
-    where not terms.is_deleted
-    group by client_of_partner.instance, client_of_partner.client_id
+        instance,
+        client_id,
+        sum(open_amount) as debt_amount,
+        sum(overdue_amount) as overdue_amount,
+        sum(unallocated_amount) as prepaid_amount,
+        min(oldest_due_on) filter (where overdue_amount > 0) as overdue_since
+    from {{ ref('receivable_aging') }}
+    where as_of = {{ as_of() }} and client_id is not null
+    group by instance, client_id
 ),
 
 expectations as (
@@ -261,6 +269,7 @@ select
     cast(coalesce(doubts.doubts_total, 0) as integer) as identity_doubts,
     cast(coalesce(crm_cards.cards_total, 0) as integer) as crm_cards_total,
     cast(coalesce(crm_cards.people_total, 0) as integer) as crm_people_total,
+    cast(coalesce(birthdays.people_soon, 0) as integer) as birthdays_soon,
     cast(main_cards.survey_score as integer) as survey_score,
     talks.last_talk_at,
     cast(coalesce(talks.open_tasks, 0) as integer) as open_tasks,
@@ -281,6 +290,7 @@ left join stages on clients.instance = stages.instance and clients.client_id = s
 left join segments on clients.instance = segments.instance and clients.client_id = segments.client_id
 left join main_cards on clients.instance = main_cards.instance and clients.client_id = main_cards.client_id
 left join crm_cards on clients.instance = crm_cards.instance and clients.client_id = crm_cards.client_id
+left join birthdays on clients.instance = birthdays.instance and clients.client_id = birthdays.client_id
 left join doubts on clients.instance = doubts.instance and clients.client_id = doubts.client_id
 left join talks on clients.instance = talks.instance and clients.client_id = talks.client_id
 left join deals on clients.instance = deals.instance and clients.client_id = deals.client_id

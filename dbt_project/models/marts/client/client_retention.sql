@@ -1,14 +1,30 @@
 {{ config(indexes=[{'columns': ['instance', 'cohort_month', 'month_start'], 'unique': true}]) }}
 
 -- The triangle of cohorts: clients by the month of their first purchase, and what became of them month by month.
-with purchases as (
-    select * from {{ ref('int_client_purchase_day') }}
-    where purchased_on <= {{ as_of() }}
+-- Who was registered anew lives on as the same client, in the cohort of the former card.
+with successors as (
+    select * from {{ ref('int_client_successor') }}
+),
+
+purchases as (
+    select
+        bought.instance,
+        coalesce(successors.successor_id, bought.client_id) as client_id,
+        bought.purchased_on
+    from {{ ref('int_client_purchase_day') }} as bought
+    left join successors on bought.instance = successors.instance and bought.client_id = successors.client_id
+    where bought.purchased_on <= {{ as_of() }}
 ),
 
 days as (
-    select * from {{ ref('int_client_day') }}
-    where day <= {{ as_of() }}
+    select
+        sold.instance,
+        coalesce(successors.successor_id, sold.client_id) as client_id,
+        sold.day,
+        sold.net_amount
+    from {{ ref('int_client_day') }} as sold
+    left join successors on sold.instance = successors.instance and sold.client_id = successors.client_id
+    where sold.day <= {{ as_of() }}
 ),
 
 clients as (
@@ -19,6 +35,15 @@ clients as (
         cast(date_trunc('month', min(purchased_on)) as date) as cohort_month
     from purchases
     group by instance, client_id
+),
+
+-- Since when anything is known: who bought soon after that may have been a client long before.
+history as (
+    select
+        instance,
+        min(first_purchase_on) as history_start
+    from clients
+    group by instance
 ),
 
 cohorts as (
@@ -105,6 +130,7 @@ joined as (
         cohort_months.month_end,
         cohort_months.clients_total,
         cohort_months.year_window_is_complete,
+        history.history_start,
         cast(
             12 * (extract(year from cohort_months.month_start) - extract(year from cohort_months.cohort_month))
             + extract(month from cohort_months.month_start) - extract(month from cohort_months.cohort_month) as integer
@@ -114,6 +140,7 @@ joined as (
         coalesce(money.net_amount, 0) as net_amount,
         coalesce(after_a_year.clients_bought_after_a_year, 0) as clients_bought_after_a_year
     from cohort_months
+    inner join history on cohort_months.instance = history.instance
     left join counted
         on
             cohort_months.instance = counted.instance
@@ -136,6 +163,7 @@ select
     month_start,
     month_number,
     month_end < {{ as_of() }} as is_complete,
+    cohort_month < history_start + {{ var('warm_up_days') }} as is_undetermined,
     cast(clients_total as integer) as clients_total,
     cast(clients_active as integer) as clients_active,
     cast(round(100.0 * clients_active / clients_total, 2) as numeric(6, 2)) as active_percent,

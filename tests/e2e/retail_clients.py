@@ -4,6 +4,7 @@ Definitions, written here and nowhere taken from the marts:
 * a purchase is a day on which an outlet of the customer took more of some product than it gave back that day: who was
   sent something and sent it back the same day bought nothing; active in a month is who has such a day in it;
 * revenue of a day is the sum of its sale and return lines, each on its own day (the file ties no return to a sale);
+* returns rate of a month: its return lines over its sale lines, %, to four decimals;
 * a picture of month M counts the twelve calendar months that end with M (M itself up to the business date);
 * ABC: customers by falling revenue of the picture, ties by nothing (the file has none at the borders); A while the
   revenue of those before is below 80 %, B below 95 %, C after; only customers with positive revenue have a class;
@@ -11,7 +12,7 @@ Definitions, written here and nowhere taken from the marts:
 """
 
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pandas as pd
@@ -27,7 +28,8 @@ def compare_clients(sales: pd.DataFrame, returns: pd.DataFrame, bought: pd.DataF
     months = [period.to_timestamp().date() for period in pd.period_range(sales["day"].min(), as_of, freq="M")]
     money = pd.concat([sales, returns])[["customer", "day", "amount"]]
     first = bought.groupby("customer")["day"].min()
-    _compare_segments(money, bought, first, months, url, as_of)
+    _compare_segments(money, returns, bought, first, months, url, as_of)
+    _compare_returns(sales, returns, months, url)
     _compare_retention(money, bought, first, months, url, as_of)
 
 
@@ -40,8 +42,36 @@ def _next(month: date) -> date:
     return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
 
 
+def _compare_returns(sales: pd.DataFrame, returns: pd.DataFrame, months: list[date], url: str) -> None:
+    """Revenue and returns of every month to the cent, and the rate that the KPI makes of them."""
+    of_sales, of_returns = (
+        frame.assign(month=frame["day"].map(lambda day: day.replace(day=1)))
+        .groupby("month")["amount"]
+        .agg(lambda amounts: sum(amounts, Decimal(0)))
+        for frame in (sales, returns)
+    )
+    expected = {}
+    for month in months:
+        sold, back = of_sales.get(month, Decimal(0)), -of_returns.get(month, Decimal(0))
+        rate = (100 * back / sold).quantize(Decimal("0.0001"), ROUND_HALF_UP) if sold else None
+        expected[month] = (back, sold, sold - back, rate)
+    query = """
+        select returned.month_start, returned.numerator, returned.denominator, revenue.denominator, returned.value
+        from marts.kpi_monthly as returned
+        inner join marts.kpi_monthly as revenue using (instance, month_start, slice_kind, slice_id)
+        where slice_kind = 'all' and returned.metric = 'return_percent' and revenue.metric = 'wholesale_percent'
+    """
+    assert {month: tuple(rest) for month, *rest in _rows(url, query)} == expected
+
+
 def _compare_segments(
-    money: pd.DataFrame, bought: pd.DataFrame, first: "pd.Series[Any]", months: list[date], url: str, as_of: date
+    money: pd.DataFrame,
+    returns: pd.DataFrame,
+    bought: pd.DataFrame,
+    first: "pd.Series[Any]",
+    months: list[date],
+    url: str,
+    as_of: date,
 ) -> None:
     ours = {
         (code, month): rest
@@ -49,7 +79,7 @@ def _compare_segments(
             url,
             """
             select case c.client_code when 'RETAIL' then '' else c.client_code end, s.month_start, s.net_amount,
-                s.purchase_days, s.first_purchase_on, s.last_purchase_on, s.abc_class
+                s.returned_amount, s.purchase_days, s.first_purchase_on, s.last_purchase_on, s.abc_class
             from marts.client_segment as s
             join marts.dim_client as c using (instance, client_id)
             """,
@@ -61,6 +91,8 @@ def _compare_segments(
         start = (pd.Period(month, "M") - (TWELVE_MONTHS - 1)).to_timestamp().date()
         window = money[(money["day"] >= start) & (money["day"] <= end)]
         revenue = window.groupby("customer")["amount"].agg(lambda amounts: sum(amounts, Decimal(0)))
+        back = returns[(returns["day"] >= start) & (returns["day"] <= end)]
+        returned = back.groupby("customer")["amount"].agg(lambda amounts: -sum(amounts, Decimal(0)))
         days = bought[(bought["day"] >= start) & (bought["day"] <= end)].groupby("customer")["day"]
         count, last = days.count(), days.max()
         earning = revenue[revenue.map(lambda amount: amount > 0)]
@@ -73,6 +105,7 @@ def _compare_segments(
         for customer in first.index[first <= end]:
             expected[str(customer), month] = [
                 revenue.get(customer, Decimal(0)),
+                returned.get(customer, Decimal(0)),
                 int(count.get(customer, 0)),
                 first[customer],
                 last.get(customer),

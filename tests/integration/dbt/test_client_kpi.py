@@ -56,7 +56,7 @@ def built(module_database: str) -> Iterator[Built]:
     with connect(module_database, autocommit=True) as conn:
         ensure_tables(conn)
         register_source(conn, SOURCE)
-    with serve(OnecServer(base_on(World(7, TODAY, outlets=60), TODAY), LOGIN, PASSWORD)) as root:
+    with serve(OnecServer(base_on(World(7, TODAY, outlets=120), TODAY), LOGIN, PASSWORD)) as root:
         address = Connection(root + PUBLICATION, LOGIN, PASSWORD)
         for entity in ENTITIES.split():
             extract(SOURCE, entity, address, database_url=module_database, triggered_by="test")

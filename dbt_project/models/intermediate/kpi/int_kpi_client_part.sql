@@ -7,20 +7,9 @@ with bounds as (
         {{ as_of() }} as last_day
 ),
 
--- Who was registered anew lives on as the same client, since the first purchase of the former card.
-successors as (
-    select * from {{ ref('int_client_successor') }}
-),
-
 purchases as (
-    select
-        days.instance,
-        days.client_id as buyer_id,
-        coalesce(successors.successor_id, days.client_id) as client_id,
-        days.purchased_on
-    from {{ ref('int_client_purchase_day') }} as days
-    left join successors on days.instance = successors.instance and days.client_id = successors.client_id
-    where days.purchased_on <= {{ as_of() }}
+    select * from {{ ref('int_client_purchase_day') }}
+    where purchased_on <= {{ as_of() }}
 ),
 
 months as (
@@ -31,13 +20,37 @@ months as (
     cross join lateral generate_series(bounds.first_month, bounds.last_day, interval '1 month') as month_start
 ),
 
+cards as (
+    select
+        instance,
+        client_id as card_id,
+        min(purchased_on) as first_on
+    from purchases
+    group by instance, client_id
+),
+
+-- Who was registered anew lives on as the same client, since the first purchase of the former card. One row per card, so that
+-- what is joined to it keeps its own statistics.
+clients as (
+    select
+        cards.instance,
+        cards.card_id,
+        coalesce(successors.successor_id, cards.card_id) as client_id,
+        min(cards.first_on) over (
+            partition by cards.instance, coalesce(successors.successor_id, cards.card_id)
+        ) as first_on
+    from cards
+    left join {{ ref('int_client_successor') }} as successors
+        on cards.instance = successors.instance and cards.card_id = successors.client_id
+),
+
 first_purchases as (
     select
         instance,
         client_id,
-        min(purchased_on) as first_on
-    from purchases
-    group by instance, client_id
+        first_on
+    from clients
+    group by instance, client_id, first_on
 ),
 
 -- Since when the warehouse knows anything: nobody can have been a client for longer than that.
@@ -52,13 +65,16 @@ history as (
 -- The month of who changed cards in it is told of the card that bought last.
 active as (
     select
-        purchases.instance,
-        purchases.client_id,
+        clients.instance,
+        clients.client_id,
+        clients.first_on,
         cast(date_trunc('month', purchases.purchased_on) as date) as month_start,
-        (array_agg(purchases.buyer_id order by purchases.purchased_on desc, purchases.buyer_id))[1] as buyer_id
+        (array_agg(purchases.client_id order by purchases.purchased_on desc, purchases.client_id))[1] as buyer_id
     from purchases
     inner join bounds on purchases.purchased_on >= bounds.first_month
-    group by purchases.instance, purchases.client_id, cast(date_trunc('month', purchases.purchased_on) as date)
+    inner join clients on purchases.instance = clients.instance and purchases.client_id = clients.card_id
+    group by
+        clients.instance, clients.client_id, clients.first_on, cast(date_trunc('month', purchases.purchased_on) as date)
 ),
 
 -- Who bought in the first half year of the history may have been a client long before it: nobody's standing is known until
@@ -68,15 +84,26 @@ tenure as (
         active.instance,
         active.buyer_id,
         active.month_start,
-        case when first_purchases.first_on <= months.month_end - 365 then 1 else 0 end as is_over_a_year,
+        case when active.first_on <= months.month_end - 365 then 1 else 0 end as is_over_a_year,
         case
             when history.history_start + {{ var('warm_up_days') }} > months.month_end - 365 then 'too_little_history'
         end as missing_reason
     from active
     inner join months on active.month_start = months.month_start
-    inner join first_purchases
-        on active.instance = first_purchases.instance and active.client_id = first_purchases.client_id
     inner join history on active.instance = history.instance
+),
+
+kept as (
+    select distinct
+        clients.instance,
+        clients.client_id
+    from clients
+    inner join purchases
+        on
+            clients.instance = purchases.instance
+            and clients.card_id = purchases.client_id
+            and purchases.purchased_on between clients.first_on + 366
+            and clients.first_on + 366 + {{ var('retention_window_days') }}
 ),
 
 -- Judged in the month in which the window of the client's own cohort closes for its last client.
@@ -85,17 +112,7 @@ cohorts as (
         first_purchases.instance,
         first_purchases.client_id,
         months.month_start,
-        case
-            when exists (
-                select 1 from purchases
-                where
-                    purchases.instance = first_purchases.instance
-                    and purchases.client_id = first_purchases.client_id
-                    and purchases.purchased_on between first_purchases.first_on + 366
-                    and first_purchases.first_on + 366 + {{ var('retention_window_days') }}
-            ) then 1
-            else 0
-        end as is_kept
+        case when kept.client_id is not null then 1 else 0 end as is_kept
     from first_purchases
     inner join history
         on
@@ -105,6 +122,7 @@ cohorts as (
         on
             cast(date_trunc('month', first_purchases.first_on) + interval '1 month - 1 day' as date)
             + 366 + {{ var('retention_window_days') }} between months.month_start and months.month_end
+    left join kept on first_purchases.instance = kept.instance and first_purchases.client_id = kept.client_id
 ),
 
 spent as (

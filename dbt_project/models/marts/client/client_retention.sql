@@ -1,40 +1,38 @@
 {{ config(indexes=[{'columns': ['instance', 'cohort_month', 'month_start'], 'unique': true}]) }}
 
 -- The triangle of cohorts: clients by the month of their first purchase, and what became of them month by month.
--- Who was registered anew lives on as the same client, in the cohort of the former card.
-with successors as (
-    select * from {{ ref('int_client_successor') }}
-),
-
-purchases as (
-    select
-        bought.instance,
-        coalesce(successors.successor_id, bought.client_id) as client_id,
-        bought.purchased_on
-    from {{ ref('int_client_purchase_day') }} as bought
-    left join successors on bought.instance = successors.instance and bought.client_id = successors.client_id
-    where bought.purchased_on <= {{ as_of() }}
+with purchases as (
+    select * from {{ ref('int_client_purchase_day') }}
+    where purchased_on <= {{ as_of() }}
 ),
 
 days as (
-    select
-        sold.instance,
-        coalesce(successors.successor_id, sold.client_id) as client_id,
-        sold.day,
-        sold.net_amount
-    from {{ ref('int_client_day') }} as sold
-    left join successors on sold.instance = successors.instance and sold.client_id = successors.client_id
-    where sold.day <= {{ as_of() }}
+    select * from {{ ref('int_client_day') }}
+    where day <= {{ as_of() }}
 ),
 
-clients as (
+cards as (
     select
         instance,
-        client_id,
-        min(purchased_on) as first_purchase_on,
-        cast(date_trunc('month', min(purchased_on)) as date) as cohort_month
+        client_id as card_id,
+        min(purchased_on) as first_purchase_on
     from purchases
     group by instance, client_id
+),
+
+-- Who was registered anew lives on as the same client, in the cohort of the former card. One row per card, so that what is
+-- joined to it keeps its own statistics: the planner takes a key worked out here for a few values, and loops.
+clients as (
+    select
+        cards.instance,
+        cards.card_id,
+        coalesce(successors.successor_id, cards.card_id) as client_id,
+        min(cards.first_purchase_on) over same_client as first_purchase_on,
+        cast(date_trunc('month', min(cards.first_purchase_on) over same_client) as date) as cohort_month
+    from cards
+    left join {{ ref('int_client_successor') }} as successors
+        on cards.instance = successors.instance and cards.card_id = successors.client_id
+    window same_client as (partition by cards.instance, coalesce(successors.successor_id, cards.card_id))
 ),
 
 -- Since when anything is known: who bought soon after that may have been a client long before.
@@ -50,7 +48,7 @@ cohorts as (
     select
         instance,
         cohort_month,
-        count(*) as clients_total,
+        count(distinct client_id) as clients_total,
         bool_and(
             first_purchase_on + 366 + {{ var('retention_window_days') }} < {{ as_of() }}
         ) as year_window_is_complete
@@ -75,10 +73,10 @@ active as (
         purchases.instance,
         clients.cohort_month,
         cast(date_trunc('month', purchases.purchased_on) as date) as month_start,
-        purchases.client_id,
+        clients.client_id,
         clients.first_purchase_on
     from purchases
-    inner join clients on purchases.instance = clients.instance and purchases.client_id = clients.client_id
+    inner join clients on purchases.instance = clients.instance and purchases.client_id = clients.card_id
 ),
 
 counted as (
@@ -103,7 +101,7 @@ money as (
         cast(date_trunc('month', days.day) as date) as month_start,
         sum(days.net_amount) as net_amount
     from days
-    inner join clients on days.instance = clients.instance and days.client_id = clients.client_id
+    inner join clients on days.instance = clients.instance and days.client_id = clients.card_id
     group by clients.instance, clients.cohort_month, cast(date_trunc('month', days.day) as date)
 ),
 
@@ -116,7 +114,7 @@ after_a_year as (
     inner join purchases
         on
             clients.instance = purchases.instance
-            and clients.client_id = purchases.client_id
+            and clients.card_id = purchases.client_id
             and purchases.purchased_on between clients.first_purchase_on + 366
             and clients.first_purchase_on + 366 + {{ var('retention_window_days') }}
     group by clients.instance, clients.cohort_month

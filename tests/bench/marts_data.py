@@ -1,7 +1,8 @@
 """A distributor of so many order lines, written straight into landing by SQL: ten to an order.
 
 Two thousand outlets order once a week, on a weekday of their own, ten positions of their own twelve; the goods are
-shipped on the next working day, and a little of them comes back. So a working day always has 400 orders with 4,000
+shipped on the next working day, and a little of them comes back. A shipment is paid one to three weeks later, one of
+twenty four weeks after that: what is unpaid is some weeks' worth. So a working day always has 400 orders with 4,000
 lines, however long the history: 10^6 lines are one year of it, 10^7 are ten.
 """
 
@@ -21,7 +22,10 @@ DAILY_LINES = DAILY_ORDERS * LINES_OF_ORDER
 LAST_DAY = date(2026, 11, 20)  # a Friday: the history ends here
 EDITED = 20  # documents of the last four weeks that somebody corrects on a new day
 
-_TABLES = ("order", "order_line", "shipment", "shipment_line", "return", "return_line")
+_TABLES = (
+    "order", "order_line", "shipment", "shipment_line", "return", "return_line",
+    "bank_receipt", "bank_receipt_allocation",
+)  # fmt: skip
 
 
 def working_day(number: int) -> date:
@@ -47,6 +51,7 @@ class History:
         )
         keys = [_without_key(conn, table) for table in _TABLES]
         _write_days(conn, 1 - self.days, 0, load_id=1)
+        _write_payments(conn, date(1, 1, 1), LAST_DAY, load_id=1)
         for key in keys:
             conn.execute(key)
         for table in (*_TABLES, "partner", "product"):
@@ -54,8 +59,9 @@ class History:
 
 
 def write_new_day(conn: Connection, number: int) -> None:
-    """Orders of the `number`-th new day, shipments of the day before's, and some corrections of older orders."""
+    """Orders of the `number`-th new day, shipments of the day before's, payments, some corrections of older orders."""
     _write_days(conn, number, number, load_id=number + 1)
+    _write_payments(conn, working_day(number - 1), working_day(number), load_id=number + 1)
     _execute(
         conn, _EDITS, load=number + 1, instance=INSTANCE, day=working_day(number) - timedelta(days=28), edited=EDITED
     )
@@ -87,6 +93,11 @@ def _write_days(conn: Connection, first: int, last: int, load_id: int) -> None:
     conn.execute("drop table bench_document")
 
 
+def _write_payments(conn: Connection, after: date, until: date, load_id: int) -> None:
+    """Payments that come after one day, until another: each pays one shipment, less what came back of it."""
+    _execute(conn, _PAYMENTS, instance=INSTANCE, load=load_id, after=after, until=until)
+
+
 def _execute(conn: Connection, statement: str, **values: object) -> None:
     """Several statements at once are not prepared: values are written into the text."""
     ClientCursor(conn).execute(statement.encode(), values)
@@ -111,6 +122,19 @@ select
     %(instance)s, md5('outlet ' || n)::uuid::text, 'Т-' || n, 'Точка ' || n, 'territory ' || n %% 20,
     'rep ' || n / 5 %% 20, %(first)s, true, (array['магазин у дома', 'палатка', 'супермаркет', 'кафе'])[1 + n %% 4],
     'Розница', false, decode(md5(n::text), 'hex'), now(), 1
+from generate_series(0, %(outlets)s - 1) as n;
+insert into raw.onec_legal_entity (
+    instance, record_id, name, is_folder, partner_id, deletion_mark, row_hash, loaded_at, load_id
+)
+select
+    %(instance)s, 'entity ' || n, 'Юрлицо ' || n, false, md5('outlet ' || n)::uuid::text, false, '\\x00', now(), 1
+from generate_series(0, %(outlets)s - 1) as n;
+insert into raw.onec_contract (
+    instance, record_id, name, partner_id, legal_entity_id, deferral_days, deletion_mark, row_hash, loaded_at, load_id
+)
+select
+    %(instance)s, 'contract ' || n, 'Договор ' || n, md5('outlet ' || n)::uuid::text, 'entity ' || n, 14, false,
+    '\\x00', now(), 1
 from generate_series(0, %(outlets)s - 1) as n;
 insert into raw.onec_product (
     instance, record_id, code, name, brand_id, parent_id, product_type, is_folder, deletion_mark, row_hash, loaded_at,
@@ -179,13 +203,15 @@ where number >= %(first)s
 
 _SHIPMENTS = """
 insert into raw.onec_shipment (
-    instance, record_id, number, dated_at, posted, deletion_mark, partner_id, organisation_id, manager_id, amount,
-    delivery_address, order_id, order_type, source_version, row_hash, loaded_at, load_id
+    instance, record_id, number, dated_at, posted, deletion_mark, partner_id, legal_entity_id, contract_id,
+    organisation_id, manager_id, amount, delivery_address, order_id, order_type, source_version, row_hash, loaded_at,
+    load_id
 )
 select
     %(instance)s, shipment_id, 'Р-' || number || '-' || outlet, shipped_on + time '05:00', true, false, outlet_id,
-    'branch', 'rep ' || outlet_no / 5 %% 20, 5000, 'ул. Ленина, дом ' || outlet, order_id,
-    'StandardODATA.Document_ЗаказКлиента', 'AAAAAAAAAAY=', decode(md5(shipment_id), 'hex'), now(), %(load)s
+    'entity ' || outlet_no, 'contract ' || outlet_no, 'branch', 'rep ' || outlet_no / 5 %% 20, 5000,
+    'ул. Ленина, дом ' || outlet, order_id, 'StandardODATA.Document_ЗаказКлиента', 'AAAAAAAAAAY=',
+    decode(md5(shipment_id), 'hex'), now(), %(load)s
 from bench_document
 where number < %(last)s
 """
@@ -209,12 +235,13 @@ where number < %(last)s
 
 _RETURNS = """
 insert into raw.onec_return (
-    instance, record_id, number, dated_at, posted, deletion_mark, partner_id, organisation_id, manager_id, amount,
-    shipment_id, row_hash, loaded_at, load_id
+    instance, record_id, number, dated_at, posted, deletion_mark, partner_id, legal_entity_id, contract_id,
+    organisation_id, manager_id, amount, shipment_id, row_hash, loaded_at, load_id
 )
 select
     %(instance)s, return_id, 'В-' || number || '-' || outlet, shipped_on + time '12:00', true, false, outlet_id,
-    'branch', 'rep ' || outlet_no / 5 %% 20, 100, shipment_id, decode(md5(return_id), 'hex'), now(), %(load)s
+    'entity ' || outlet_no, 'contract ' || outlet_no, 'branch', 'rep ' || outlet_no / 5 %% 20, 100, shipment_id,
+    decode(md5(return_id), 'hex'), now(), %(load)s
 from bench_document
 where number < %(last)s and dice %% 50 = 0
 """
@@ -228,6 +255,46 @@ select
     1, 40, 40, 40, shipment_id, %(load)s
 from bench_document
 where number < %(last)s and dice %% 50 = 0
+"""
+
+# From the shipments that have landed: after 7 to 21 days, one of twenty four weeks later still; what a weekend would
+# bring comes on Monday.
+_PAYMENTS = """
+create temporary table bench_payment as
+select
+    md5('payment ' || shipment.record_id)::uuid::text as payment_id, shipment.record_id as shipment_id, shipment.number,
+    shipment.partner_id, shipment.legal_entity_id, shipment.contract_id, shipment.order_id, paid.paid_on,
+    shipment.amount - coalesce(given_back.amount, 0) as amount
+from raw.onec_shipment as shipment
+cross join lateral (select hashtext(shipment.record_id) & 2147483647 as dice) as thrown
+cross join lateral (
+    select shipment.dated_at::date + 7 + dice %% 15 + case when dice %% 20 = 0 then 28 else 0 end as day
+) as due
+cross join lateral (
+    select day + case extract(isodow from day) when 6 then 2 when 7 then 1 else 0 end::integer as paid_on
+) as paid
+left join (
+    select shipment_id, sum(amount) as amount from raw.onec_return where instance = %(instance)s group by shipment_id
+) as given_back on shipment.record_id = given_back.shipment_id
+where shipment.instance = %(instance)s and paid.paid_on > %(after)s and paid.paid_on <= %(until)s;
+insert into raw.onec_bank_receipt (
+    instance, record_id, number, dated_at, posted, deletion_mark, organisation_id, partner_id, legal_entity_id,
+    contract_id, amount, operation, bank_confirmed, bank_confirmed_on, source_version, row_hash, loaded_at, load_id
+)
+select
+    %(instance)s, payment_id, 'П-' || number, paid_on + time '10:00', true, false, 'branch', partner_id,
+    legal_entity_id, contract_id, amount, 'ПоступлениеОплатыОтКлиента', true, paid_on, 'AAAAAAAAAAY=',
+    decode(md5(payment_id), 'hex'), now(), %(load)s
+from bench_payment;
+insert into raw.onec_bank_receipt_allocation (
+    instance, record_id, line_no, partner_id, contract_id, order_id, order_type, basis_id, basis_type, amount,
+    settlement_amount, load_id
+)
+select
+    %(instance)s, payment_id, 1, partner_id, contract_id, order_id, 'StandardODATA.Document_ЗаказКлиента', shipment_id,
+    'StandardODATA.Document_РеализацияТоваровУслуг', amount, amount, %(load)s
+from bench_payment;
+drop table bench_payment
 """
 
 _EDITS = """

@@ -212,8 +212,7 @@ class HttpSession:
         """
         harmless = method.upper() in {"GET", "HEAD", "OPTIONS"} if repeatable is None else repeatable
         limit = self._timeout if timeout is None else timeout
-        # A proxy from the environment must not come between us and this machine.
-        self._session.trust_env = not is_loopback(urlsplit(url).hostname)
+        host = urlsplit(url).hostname
         started = time.monotonic()
         try:
             with self._session.request(
@@ -223,6 +222,8 @@ class HttpSession:
                 data=data,
                 json=json,
                 timeout=(min(self._connect_timeout, limit), limit),
+                # A proxy from the environment must not come between us and this machine; its trusted authorities may.
+                proxies={"no_proxy": host} if host and is_loopback(host) else None,
                 allow_redirects=False,
                 stream=True,
             ) as answer:

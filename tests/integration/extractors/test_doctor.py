@@ -558,10 +558,8 @@ def test_the_remedy_for_a_private_authority_works(
 
 
 def trust(monkeypatch: pytest.MonkeyPatch, certificate_file: Path) -> None:
-    """As the sentence says; this machine's own address is no exception for the length of the test."""
+    """As the sentence says."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate_file))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("clients.http._LOOPBACK", set())
 
 
 # --- configuration --------------------------------------------------------------------------------------------

@@ -109,3 +109,20 @@ def test_refused_connection_never_left() -> None:
 def test_a_body_that_ends_early_is_an_error(cutting_server: str) -> None:
     with pytest.raises(Retriable):
         HttpSession(timeout=2).request("GET", cutting_server)
+
+
+def test_this_machine_is_reached_without_the_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, cutting_server: str
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, nobody)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for host in ("127.0.0.1", "localhost"):
+        with pytest.raises(Retriable) as hung_up:  # by the server itself: through the proxy nothing would have come
+            HttpSession().request("GET", cutting_server.replace("127.0.0.1", host))
+        assert hung_up.value.cause != "refused", host
+    with pytest.raises(Retriable) as refused:
+        HttpSession().request("GET", "http://onec.example/")
+    assert refused.value.cause == "proxy"  # any other machine is

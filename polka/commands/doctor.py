@@ -279,6 +279,10 @@ def _page(entity: EntityReport, language: Language) -> str:
 
 
 def _first_load(report: SourceReport, estimate: Estimate, russian: bool) -> str:
+    if not estimate.sampled_rows and estimate.unknown:
+        if russian:
+            return "[bold]Первая загрузка:[/bold] оценить нельзя, пока ни один объект не читается."
+        return "[bold]First load:[/bold] cannot be estimated while no object can be read."
     megabytes = estimate.bytes / 1e6
     minutes = _minutes(estimate.seconds_at_least, estimate.seconds_at_most, russian)
     left_out = ", ".join(entity.source_set for entity in report.entities if entity.entity in estimate.unknown)

@@ -309,6 +309,15 @@ def test_no_rights_and_some_rights(patient: Patient) -> None:
     assert not {"partner", "legal_entity", "shipment"} & set(source["estimate"]["unknown"])
 
 
+def test_no_rights_at_all_gives_no_estimate_out_of_nothing(patient: Patient) -> None:
+    patient.server.quirks = Quirks(no_rights=sorted(patient.server.base.sets))
+    cause, _ = patient.only_problem()
+    assert cause == "no_rights"
+    told = " ".join(patient.run().output.split())
+    assert "оценить нельзя" in told
+    assert "записей 0" not in told
+
+
 def without(base: Base, set_name: str, *fields: str, **renamed: str) -> None:
     """Take fields out of a set, or give them another name, as another configuration would."""
     schema = base.sets[set_name].schema

@@ -32,6 +32,7 @@ from alerts.notices import hold_notice, send_empty_notices
 from alerts.quality import Quality, read_quality
 from alerts.render import Renderer
 from alerts.results import read_results
+from alerts.sent import remember
 from alerts.withdraw import withdraw_answered
 from alerts.wording import Language, reason
 from clients.bitrix24 import SERVER_TIME_LIMIT_SECONDS
@@ -239,6 +240,7 @@ class _Courier:
             contacts = read_contacts(self.conn, row.instance, [row])
             delivery = Delivery(_key(claim), self.as_of, manager, [row], contacts, Quality())
             if ledger.renew(self.conn, claim, lease_seconds=self.lease_seconds):
+                remember(self.conn, self.channel, delivery)
                 deliveries[claim.key] = (claim, delivery)
         self.conn.commit()
         results = self._results([delivery for _, delivery in deliveries.values()])
@@ -358,6 +360,8 @@ class _Courier:
             return
         delivery = self._list_delivery(claims, manager)
         still_mine = [ledger.renew(self.conn, claim, lease_seconds=self.lease_seconds) for claim in claims]
+        if all(still_mine):
+            remember(self.conn, self.channel, delivery)
         self.conn.commit()
         if not all(still_mine):
             return

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
+from alerts.followups import FollowUp, follow_up_from_payload
 from alerts.ledger import TOLD_EARLIER
 from warehouse.clock import business_date
 from warehouse.db import Connection, connect
@@ -137,18 +138,23 @@ def _rename_changed_episodes(conn: Connection, values: dict[str, object]) -> Non
 
 # A rep's day is counted over all branches, without what reached him on earlier days. Who keeps a place when the day is
 # full is not who stands first: debts are always told.
-_NUMBERED = f"""
+_MART = "marts.follow_up"
+
+
+def _numbered(relation: str = _MART) -> str:
+    return f"""
     numbered as (
         select f.*, row_number() over (
             partition by f.instance, f.manager_id order by f.list_rank, f.followup_id
         ) as place, row_number() over (
             partition by f.instance, f.manager_id order by coalesce(f.keep_rank, f.list_rank), f.followup_id
         ) as turn
-        from marts.follow_up as f
-        where f.as_of = %(as_of)s and f.instance = %(instance)s and not f.is_holdout
+        from {relation} as f
+        where f.as_of = %(as_of)s and (%(instance)s::text is null or f.instance = %(instance)s) and not f.is_holdout
           and not {TOLD_EARLIER}
     )
 """  # noqa: S608
+
 
 # The rep's own capacity, where somebody has written it down, within the cap for everybody.
 _CAP = "least(%(cap)s, coalesce(n.daily_calls, %(cap)s))"
@@ -157,7 +163,7 @@ _CAP = "least(%(cap)s, coalesce(n.daily_calls, %(cap)s))"
 def _plan(conn: Connection, values: dict[str, object]) -> None:
     conn.execute(
         f"""
-        with {_NUMBERED}
+        with {_numbered()}
         insert into ops.delivery_ledger as l
             (followup_id, channel, as_of, instance, client_id, branch_id, manager_id, state, list_rank, payload, reason)
         select
@@ -186,9 +192,22 @@ def _plan(conn: Connection, values: dict[str, object]) -> None:
     )
 
 
+def would_be_told(conn: Connection, as_of: date, channel: str, *, relation: str = _MART) -> list[FollowUp]:
+    """What the list of a day tells through a channel by `relation`, which is like marts.follow_up. Plans nothing."""
+    rows = conn.execute(
+        f"""
+        with {_numbered(relation)}
+        select (to_jsonb(n) - 'place' - 'turn')::text, n.place from numbered as n
+        where n.turn <= {_CAP} order by n.manager_name, n.place, n.client_id
+        """,  # noqa: S608
+        {"as_of": as_of, "channel": channel, "instance": None, "cap": get_settings().list_cap},
+    ).fetchall()
+    return [follow_up_from_payload(payload, list_rank=place) for payload, place in rows]
+
+
 def _beyond_cap(conn: Connection, values: dict[str, object]) -> int:
     row = conn.execute(
-        f"with {_NUMBERED} select count(*) from numbered as n where n.branch_id = %(branch_id)s and n.turn > {_CAP}",  # noqa: S608
+        f"with {_numbered()} select count(*) from numbered as n where n.branch_id = %(branch_id)s and n.turn > {_CAP}",  # noqa: S608
         values,
     ).fetchone()
     return int(row[0]) if row else 0

@@ -4,11 +4,13 @@ import typer
 
 from polka.commands import (
     backfill,
+    backtest,
     bench,
     check_world,
     doctor,
     forecast,
     mapping,
+    past_list,
     preview,
     reference,
     reland,
@@ -38,6 +40,8 @@ app.add_typer(mapping.app, name="mapping")
 app.add_typer(reference.app, name="reference")
 app.add_typer(telegram.app, name="telegram")
 app.command()(preview.preview)
+app.command("list")(past_list.past_list)
+app.command()(backtest.backtest)
 app.command()(forecast.forecast)
 app.command()(backfill.backfill)
 app.command()(replay.replay)

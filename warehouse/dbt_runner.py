@@ -112,12 +112,13 @@ def files_of(url: str) -> Path:
     return get_settings().var_dir / "dbt" / str(conninfo_to_dict(url)["dbname"])
 
 
-def run_dbt(arguments: list[str], url: str) -> tuple[int, list[str]]:
+def run_dbt(arguments: list[str], url: str, *, files: Path | None = None) -> tuple[int, list[str]]:
     """Run a dbt command against `url`, its output into our log; return its exit code and the last lines.
 
-    The tables that people fill exist from then on, so that the models always compile.
+    The tables that people fill exist from then on, so that the models always compile. files: where dbt keeps what it
+    writes; by default where the builds of this database keep it.
     """
-    files = files_of(url)
+    files = files or files_of(url)
     files.mkdir(parents=True, exist_ok=True)
     with connect(url) as conn:
         ensure_reference_tables(conn)

@@ -83,6 +83,9 @@ class AmocrmChannel:
         self._text(delivery)
         return str(self._responsible(delivery))
 
+    def words(self, delivery: Delivery) -> str:
+        return self._text(delivery)
+
     def send(self, delivery: Delivery) -> Receipt:
         result = self.send_many([delivery])[delivery.key.value]
         if isinstance(result, ClientError):

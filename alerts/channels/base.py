@@ -112,6 +112,10 @@ class Channel(Protocol):
         """
         ...
 
+    def words(self, delivery: Delivery) -> str:
+        """The text that `send` sends, as the rep reads it. Touches no network."""
+        ...
+
     def send(self, delivery: Delivery) -> Receipt:
         """Send. Raises Retriable (certainly not sent), Unknown (may be sent), Fatal (this message cannot be sent)
         or ChannelDown (nothing can be sent).

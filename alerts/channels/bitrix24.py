@@ -84,6 +84,10 @@ class Bitrix24Channel:
         self._task(delivery)
         return self._responsible(delivery)
 
+    def words(self, delivery: Delivery) -> str:
+        task = self._task(delivery)
+        return f"{task['TITLE']}\n\n{task['DESCRIPTION']}"
+
     def send(self, delivery: Delivery) -> Receipt:
         responsible = self._responsible(delivery)
         answer = self._call("tasks.task.add", self._arguments(delivery, responsible), repeatable=False)

@@ -43,6 +43,10 @@ class EmailChannel:
         self._letter(delivery)
         return delivery.manager.manager_id
 
+    def words(self, delivery: Delivery) -> str:
+        letter = self._letter(delivery)
+        return f"{letter.subject}\n\n{letter.text}"
+
     def send(self, delivery: Delivery) -> Receipt:
         return self.send_letter(delivery.key.value, delivery.manager, self._letter(delivery), self._workbook(delivery))
 

@@ -94,6 +94,10 @@ class HubspotChannel:
         self._task(delivery)
         return self._owner(delivery)
 
+    def words(self, delivery: Delivery) -> str:
+        task = self._task(delivery)
+        return f"{task['hs_task_subject']}\n\n{task['hs_task_body']}"
+
     def send(self, delivery: Delivery) -> Receipt:
         result = self.send_many([delivery])[delivery.key.value]
         if isinstance(result, ClientError):

@@ -59,6 +59,9 @@ class TelegramChannel:
         self._pages(delivery)
         return delivery.manager.manager_id
 
+    def words(self, delivery: Delivery) -> str:
+        return "\n\n".join(page.html for page in self._pages(delivery))
+
     def send(self, delivery: Delivery) -> Receipt:
         """Raises also PartlySent: some messages of the list are there."""
         chat = self._chat(delivery.manager)

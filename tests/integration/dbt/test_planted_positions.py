@@ -13,11 +13,13 @@ import pytest
 
 from clients.connection import Connection as Address
 from extractors.core.run import ensure_tables, extract, register_source
+from polka.backtest import SOON_WORKING_DAYS, backtest
 from simulators.onec.server import PUBLICATION, OnecServer
 from simulators.world import reference
 from simulators.world.build import World, morning
 from simulators.world.manifest import manifest
 from simulators.world.onec import base_on
+from simulators.world.workdays import add_working, is_working
 from tests.support.serving import serve
 from tests.support.simulated_onec import LOGIN, PASSWORD
 from tests.support.world_positions import FORMATS, Positions
@@ -340,3 +342,43 @@ def second_orders_late(world: World) -> set[str]:
         if len(own) == 1 and (TODAY - own[0]).days > usual[(len(usual) - 1) // 2] + 1:
             late.add(outlet.key)
     return late
+
+
+def test_a_rule_tried_on_past_days_says_what_was_planted_then(built: Built) -> None:
+    grace = 4
+    found = backtest("missed_order", {"agreed_grace_working_days": grace}, TODAY, built.database, months=1, every=1)
+    days = [found.first + n * timedelta(days=1) for n in range((found.last - found.first).days + 1)]
+    days = [one for one in days if is_working(one)]
+    assert found.days_looked_at == found.working_days == len(days) >= 10
+    present: dict[tuple[str, date], tuple[date, date, Decimal]] = {}
+    changed: dict[tuple[str, date], tuple[date, date, Decimal]] = {}
+    for on in days:
+        for truth in manifest(built.world, on)["planted"]:
+            story = truth["outlet_id"], date.fromisoformat(truth["last_ordered_on"])
+            due = date.fromisoformat(truth["due_on"])
+            row = on, due, Decimal(truth["money_at_risk"])
+            present.setdefault(story, row)
+            if truth["basis"] == "learned" or on > add_working(due, grace):
+                changed.setdefault(story, row)
+    assert 0 < len(changed) < len(present)
+    for stories, planted in zip(found.stories, (present, changed), strict=True):
+        told = {
+            (story.outlet_id, story.episode_on): (story.told_on, story.due_on, story.money_at_risk) for story in stories
+        }
+        assert told == planted
+    assert (found.only_present, found.only_changed) == (len(present) - len(changed), 0)
+    assert found.present.money == sum((money for _, _, money in present.values()), Decimal(0))
+
+    # Nobody was called, so whoever ordered within the window did so by himself.
+    occasions = {
+        outlet.key: [o.day for o in outlet.plan.occasions if o.state == "valid" and o.visible_after < TODAY]
+        for outlet in built.world.outlets
+    }
+    soon, later = 0, 0
+    for (outlet, _), (on, _, _) in present.items():
+        came = min((one for one in occasions[outlet] if on <= one <= add_working(on, 7)), default=None)
+        if came is not None:
+            waited = sum(is_working(on + n * timedelta(days=1)) for n in range(1, (came - on).days + 1))
+            soon += waited <= SOON_WORKING_DAYS
+            later += waited > SOON_WORKING_DAYS
+    assert (found.present.judged, found.present.false_alarms, found.present.self_cured) == (len(present), soon, later)

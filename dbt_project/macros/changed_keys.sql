@@ -89,8 +89,8 @@ select 1
 {%- endmacro %}
 
 {#- The same for marts by outlet and month. -#}
-{% macro delete_changed_outlet_months() -%}
-{%- set changed = ref('int_outlet_month_changed') -%}
+{% macro delete_changed_outlet_months(changed_by='int_outlet_month_changed') -%}
+{%- set changed = ref(changed_by) -%}
 {% if is_incremental() %}
 delete from {{ this }} as fact
 using {{ changed }} as changed
@@ -98,6 +98,65 @@ where
     fact.instance = changed.instance
     and fact.outlet_id = changed.outlet_id
     and fact.month_start = changed.month_start
+{% else %}
+select 1
+{% endif %}
+{%- endmacro %}
+
+{#- For what follows from int_outlet_words: without what was known when it was built, it is not to be trusted. -#}
+{% macro delete_of_changed_words(statements) -%}
+{% if is_incremental() and built_keys('int_outlet_words_built') is none %}
+delete from {{ this }}
+{% else %}
+{{ statements }}
+{% endif %}
+{%- endmacro %}
+
+{#- For outlets in every period: rolling days, outlets of which more is known, their changed months, months without sales. -#}
+{% macro delete_changed_universe() -%}
+{%- set words = ref('int_outlet_words_changed') -%}
+{%- set months = ref('int_outlet_month_changed') -%}
+{%- set sold = ref('int_outlet_month') -%}
+{% if is_incremental() %}
+delete from {{ this }} where period_kind = 'rolling';
+delete from {{ this }} as fact
+using {{ words }} as changed
+where fact.instance = changed.instance and fact.outlet_id = changed.outlet_id;
+delete from {{ this }} as fact
+using {{ months }} as changed
+where
+    fact.instance = changed.instance
+    and fact.outlet_id = changed.outlet_id
+    and fact.period_start = changed.month_start;
+delete from {{ this }} as fact
+using (select distinct instance, month_start from {{ months }}) as changed
+where
+    fact.instance = changed.instance
+    and fact.period_start = changed.month_start
+    and not exists (
+        select 1
+        from {{ sold }} as sold
+        where
+            sold.instance = changed.instance
+            and sold.month_start = changed.month_start
+            and sold.positions > 0
+            and sold.outlet_id <> 'unknown'
+    )
+{% else %}
+select 1
+{% endif %}
+{%- endmacro %}
+
+{#- For silences: those after the last sign of life that stays as it is, that one's own included. -#}
+{% macro delete_changed_silences() -%}
+{%- set changed = ref('int_outlet_silence_changed') -%}
+{% if is_incremental() %}
+delete from {{ this }} as fact
+using {{ changed }} as changed
+where
+    fact.instance = changed.instance
+    and fact.outlet_id = changed.outlet_id
+    and fact.sign_on >= changed.written_from
 {% else %}
 select 1
 {% endif %}

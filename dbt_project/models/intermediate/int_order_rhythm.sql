@@ -12,10 +12,10 @@ habits as (
     select
         instance,
         outlet_id,
-        count(*) as occasions_total,
+        max(occasions_total) as occasions_total,
         count(*) filter (where ordered_on >= last_ordered_on - {{ var('min_occasions_window_days') }}) as occasions_in_window,
         max(ordered_on) as last_ordered_on,
-        min(ordered_on) as first_ordered_on,
+        min(first_ordered_on) as first_ordered_on,
         min(last_order_number) filter (where recency = 1) as last_order_number,
         min(branch_id) filter (where recency = 1) as last_branch_id,
         min(manager_id) filter (where recency = 1) as last_manager_id,

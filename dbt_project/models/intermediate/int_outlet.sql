@@ -29,27 +29,20 @@ addresses as (
     order by instance, partner_id, line_no
 ),
 
+-- Where outlets are partners, addresses do not tell them apart.
 documents as (
-    select
-        instance,
-        partner_id,
-        delivery_address
-    from {{ ref('stg_onec__order') }}
-    where not is_deleted and partner_id is not null
+    {%- for document in ['order', 'shipment', 'return'] %}
+    select distinct
+        documents.instance,
+        documents.partner_id,
+        case when source_instances.outlet_lives_in = 'delivery_address' then documents.delivery_address end as delivery_address
+    from {{ ref('stg_onec__' ~ document) }} as documents
+    inner join source_instances on documents.instance = source_instances.instance
+    where not documents.is_deleted and documents.partner_id is not null
+    {%- if not loop.last %}
     union
-    select
-        instance,
-        partner_id,
-        delivery_address
-    from {{ ref('stg_onec__shipment') }}
-    where not is_deleted and partner_id is not null
-    union
-    select
-        instance,
-        partner_id,
-        delivery_address
-    from {{ ref('stg_onec__return') }}
-    where not is_deleted and partner_id is not null
+    {%- endif %}
+    {%- endfor %}
 ),
 
 placed_documents as (

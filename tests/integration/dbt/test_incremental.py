@@ -35,6 +35,7 @@ MARTS = (
     "sku_placement",
     "placement_opportunity",
     "outlet_standard",
+    "distribution_qualitative",
     "active_base_bridge",
     "revenue_decomposition",
     "product_popularity",
@@ -60,6 +61,7 @@ STATES = (
     "int_sku_built",
     "int_distribution_month_built",
     "int_sale_cost_words_built",
+    "int_outlet_words_built",
 )
 OUTLETS = [f"outlet {number}" for number in range(12)]
 PRODUCTS = ["milk", "kefir", "butter", "cheese", "delivery", "crate"]

@@ -1,15 +1,85 @@
-{{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook='{{ delete_of_changed_words(delete_changed_silences()) }}',
+        post_hook='{{ analyze_this() }}'
+    )
+}}
 
+-- depends_on: {{ ref('int_outlet_silence_changed') }}
 -- What the silence after a sign of life came to before the next one, or the business date: a risk when it is longer than the
 -- outlet's rhythm and its own late gaps, a lapse after several cycles, a loss after half a year or when it was closed.
 with outlets as (
     select * from {{ ref('int_outlet') }}
 ),
 
+{% if is_incremental() -%}
+changed as (
+    select * from {{ ref('int_outlet_silence_changed') }}
+),
+
+-- Each outlet's own, by the index: few of many.
 purchases as (
-    select * from {{ ref('int_outlet_purchase') }}
+    select
+        own.*,
+        changed.written_from
+    from changed
+    cross join lateral (
+        select purchases.*
+        from {{ ref('int_outlet_purchase') }} as purchases
+        where
+            purchases.instance = changed.instance
+            and purchases.outlet_id = changed.outlet_id
+            and purchases.purchased_on >= changed.read_from
+            and purchases.purchased_on <= {{ as_of() }}
+        order by purchases.purchased_on
+        offset 0
+    ) as own
+),
+
+orders as (
+    select
+        own.*,
+        changed.written_from
+    from changed
+    cross join lateral (
+        select
+            orders.instance,
+            orders.outlet_id,
+            orders.ordered_on
+        from {{ ref('fct_order_occasion') }} as orders
+        where
+            orders.instance = changed.instance
+            and orders.outlet_id = changed.outlet_id
+            and orders.ordered_on >= changed.written_from
+            and orders.ordered_on <= {{ as_of() }}
+        order by orders.ordered_on
+        offset 0
+    ) as own
+),
+
+{% else -%}
+purchases as (
+    select
+        *,
+        cast('-infinity' as date) as written_from
+    from {{ ref('int_outlet_purchase') }}
     where purchased_on <= {{ as_of() }}
 ),
+
+orders as (
+    select
+        instance,
+        outlet_id,
+        ordered_on,
+        cast('-infinity' as date) as written_from
+    from {{ ref('fct_order_occasion') }}
+    where ordered_on <= {{ as_of() }}
+),
+
+{% endif -%}
 
 cadence as (
     select * from {{ ref('int_agreement_cadence') }}
@@ -24,33 +94,36 @@ signs as (
     select
         instance,
         outlet_id,
+        written_from,
         purchased_on as sign_on,
         purchased_on
     from purchases
     union all
     select
-        orders.instance,
-        orders.outlet_id,
-        orders.ordered_on as sign_on,
+        instance,
+        outlet_id,
+        written_from,
+        ordered_on as sign_on,
         cast(null as date) as purchased_on
-    from {{ ref('fct_order_occasion') }} as orders
-    where orders.ordered_on <= {{ as_of() }}
+    from orders
 ),
 
 days as (
     select
         instance,
         outlet_id,
+        written_from,
         sign_on,
         max(purchased_on) as purchased_on
     from signs
-    group by instance, outlet_id, sign_on
+    group by instance, outlet_id, written_from, sign_on
 ),
 
 followed as (
     select
         instance,
         outlet_id,
+        written_from,
         sign_on,
         max(purchased_on) over in_time as last_purchased_on,
         lead(sign_on) over in_time as next_on
@@ -77,6 +150,7 @@ gaps as (
             and followed.last_purchased_on = purchases.purchased_on
     inner join outlets on followed.instance = outlets.instance and followed.outlet_id = outlets.outlet_id
     left join cadence on followed.instance = cadence.instance and followed.outlet_id = cadence.outlet_id
+    where followed.sign_on >= followed.written_from
 ),
 
 -- When silence would have become a risk, a lapse, a loss.

@@ -1,12 +1,43 @@
-{{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook='{{ delete_changed_universe() }}',
+        post_hook='{{ analyze_this() }}'
+    )
+}}
 
--- Every outlet in every period, and which denominators it belongs to.
-with placements as (
-    select * from {{ ref('int_active_placement') }}
+-- depends_on: {{ ref('int_outlet_words_changed') }}
+-- depends_on: {{ ref('int_outlet_month_changed') }}
+-- Every outlet in every period, and which denominators it belongs to. Months stay as they are: those of an outlet are written
+-- anew when what is known of it changed, or what it bought in them; a month that is new, for all outlets.
+with outlets as (
+    select * from {{ ref('int_outlet') }}
 ),
 
-outlets as (
-    select * from {{ ref('int_outlet') }}
+active as (
+    select
+        instance,
+        'month' as period_kind,
+        cast(null as integer) as window_days,
+        month_start as period_start,
+        cast(month_start + interval '1 month - 1 day' as date) as period_end,
+        outlet_id,
+        positions
+    from {{ ref('int_outlet_month') }}
+    where outlet_id <> 'unknown' and positions > 0
+    union all
+    select
+        instance,
+        'rolling' as period_kind,
+        window_days,
+        period_start,
+        period_end,
+        outlet_id,
+        count(*) as positions
+    from {{ ref('int_rolling_placement') }}
+    group by instance, window_days, period_start, period_end, outlet_id
 ),
 
 branches as (
@@ -26,22 +57,9 @@ first_purchases as (
         instance,
         outlet_id,
         min(period_start) as first_month
-    from placements
+    from active
     where period_kind = 'month'
     group by instance, outlet_id
-),
-
-active as (
-    select
-        instance,
-        period_kind,
-        window_days,
-        period_start,
-        period_end,
-        outlet_id,
-        count(*) as positions
-    from placements
-    group by instance, period_kind, window_days, period_start, period_end, outlet_id
 ),
 
 periods as (
@@ -107,3 +125,27 @@ left join active
         and coalesce(periods.window_days, 0) = coalesce(active.window_days, 0)
         and periods.period_end = active.period_end
         and outlets.outlet_id = active.outlet_id
+{% if is_incremental() -%}
+where
+    periods.period_kind = 'rolling'
+    or (outlets.instance, outlets.outlet_id) in (
+        select
+            changed.instance,
+            changed.outlet_id
+        from {{ ref('int_outlet_words_changed') }} as changed
+    )
+    or (outlets.instance, outlets.outlet_id, periods.period_start) in (
+        select
+            changed.instance,
+            changed.outlet_id,
+            changed.month_start
+        from {{ ref('int_outlet_month_changed') }} as changed
+    )
+    or (periods.instance, periods.period_start) not in (
+        select
+            kept.instance,
+            kept.period_start
+        from {{ this }} as kept
+        where kept.period_kind = 'month'
+    )
+{%- endif %}

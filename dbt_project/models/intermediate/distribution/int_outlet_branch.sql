@@ -1,8 +1,13 @@
 -- The branch that shipped to an outlet last.
-select distinct on (instance, outlet_id)
-    instance,
-    outlet_id,
-    branch_id
-from {{ ref('int_shipment') }}
-where outlet_id is not null
-order by instance, outlet_id, shipped_at desc, shipment_id desc
+select
+    outlets.instance,
+    outlets.outlet_id,
+    shipped.branch_id
+from {{ ref('int_outlet') }} as outlets
+cross join lateral (
+    select line.branch_id
+    from {{ ref('fct_shipment_line') }} as line
+    where line.instance = outlets.instance and line.outlet_id = outlets.outlet_id
+    order by line.shipped_on desc, line.shipped_at desc, line.shipment_id desc
+    limit 1
+) as shipped

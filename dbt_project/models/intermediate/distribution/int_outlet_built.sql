@@ -16,4 +16,7 @@
 -- depends_on: {{ ref('int_outlet_purchase') }}
 -- depends_on: {{ ref('distribution_weighted') }}
 -- depends_on: {{ ref('int_distribution_month_changed') }}
+-- depends_on: {{ ref('int_distribution_universe') }}
+-- depends_on: {{ ref('distribution_qualitative') }}
+-- depends_on: {{ ref('int_outlet_silence') }}
 select * from {{ ref('int_outlet_now') }}

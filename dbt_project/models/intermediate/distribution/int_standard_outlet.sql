@@ -1,5 +1,15 @@
-{{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ delete_of_changed_words(delete_changed_outlet_months('int_standard_month_changed')) }}",
+        post_hook='{{ analyze_this() }}',
+        indexes=[{'columns': ['instance', 'outlet_id', 'month_start'], 'unique': true}]
+    )
+}}
 
+-- depends_on: {{ ref('int_standard_month_changed') }}
 -- Outlets that are held to a standard in each month: those that bought before, not closed. Each by its format of that day,
 -- and with grace while it is new.
 with first_days as (
@@ -59,6 +69,13 @@ select
     ) as is_off_season
 from months
 inner join {{ ref('int_outlet') }} as outlets on months.instance = outlets.instance
+{% if is_incremental() -%}
+inner join {{ ref('int_standard_month_changed') }} as changed
+    on
+        months.instance = changed.instance
+        and months.month_start = changed.month_start
+        and outlets.outlet_id = changed.outlet_id
+{% endif -%}
 inner join first_days
     on
         outlets.instance = first_days.instance

@@ -23,6 +23,8 @@
 -- depends_on: {{ ref('order_fulfilment') }}
 -- depends_on: {{ ref('order_size_monthly') }}
 -- depends_on: {{ ref('int_outlet_month_changed') }}
+-- depends_on: {{ ref('distribution_qualitative') }}
+-- depends_on: {{ ref('int_outlet_silence') }}
 select distinct
     document_kind,
     instance,

@@ -25,7 +25,12 @@ with turns as (
     inner join {{ ref('int_order_day_changed') }} as changed
         on turn.instance = changed.instance and turn.outlet_id = changed.outlet_id
     {% endif %}
-    where turn.ordered_on > {{ as_of() }} - {{ var('order_gap_history_days') }} - {{ var('order_gap_lookback_days') }}
+    where
+        turn.ordered_on > {{ as_of() }} - {{ var('order_gap_history_days') }} - {{ var('order_gap_lookback_days') }}
+        {%- if is_incremental() %}
+        -- No occasion is judged by what lies further back.
+        and turn.ordered_on >= changed.changed_from - {{ [var('order_gap_lookback_days'), var('min_occasions_window_days')] | max }}
+        {%- endif %}
 ),
 
 -- What was asked for: lines that we cancelled are demand, lines that the client cancelled are not.
@@ -76,10 +81,11 @@ taken as (
     having sum(quantity) > 0
 ),
 
--- Each purchase with the one before it, and the days of the last ones.
+-- Each purchase with those before and after it, and the days of the last ones.
 purchases as (
     select
         *,
+        lead(ordered_on) over own_days as next_on,
         lag(ordered_on) over own_days as previous_on,
         lag(ordered_quantity) over own_days as previous_quantity,
         lag(price) over own_days as previous_price,
@@ -111,6 +117,8 @@ voices as (
         false as is_agreed,
         cast(null as numeric) as agreed_quantity
     from purchases
+    -- Of what is not judged only the last purchase is looked back at.
+    where ordered_on >= judged_from or coalesce(next_on, 'infinity') >= judged_from
     union all
     select
         purchases.instance,
@@ -135,7 +143,8 @@ voices as (
     from purchases
     cross join lateral unnest(purchases.days_after) with ordinality as after (ordered_on, occasions_ago)
     where
-        after.ordered_on <= purchases.ordered_on + {{ var('min_occasions_window_days') }}
+        purchases.days_after[cardinality(purchases.days_after)] >= purchases.judged_from
+        and after.ordered_on <= purchases.ordered_on + {{ var('min_occasions_window_days') }}
         and after.ordered_on >= purchases.judged_from
     union all
     select

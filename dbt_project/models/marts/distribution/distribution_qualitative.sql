@@ -1,10 +1,29 @@
-{{ config(indexes=[{'columns': ['instance', 'month_start', 'standard_kind', 'slice']}]) }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ delete_of_changed_words(delete_changed_months('int_standard_month_changed')) }}",
+        post_hook='{{ analyze_this() }}',
+        indexes=[{'columns': ['instance', 'month_start', 'standard_kind', 'slice']}]
+    )
+}}
 
+-- depends_on: {{ ref('int_standard_month_changed') }}
 -- In which share of the outlets each standard is met: of the active ones, and of all that ever bought and are open.
 {% set sides = ['territory_id', 'manager_id', 'outlet_format', 'channel'] -%}
 with judged as (
     select * from {{ ref('outlet_standard') }}
-    where is_judged
+    where
+        is_judged
+        {%- if is_incremental() %}
+        and (instance, month_start) in (
+            select
+                changed.instance,
+                changed.month_start
+            from {{ ref('int_standard_month_changed') }} as changed
+        )
+        {%- endif %}
 ),
 
 counted as (

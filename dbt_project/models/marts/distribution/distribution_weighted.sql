@@ -9,6 +9,13 @@
     )
 }}
 
+{% set all_months = execute and not is_incremental() and (selected_resources or []) | length > 0 -%}
+{% if all_months and 'model.polka.int_outlet_year' not in selected_resources -%}
+    {{ exceptions.raise_compiler_error(
+        "distribution_weighted is built from nothing only together with what it reads, which holds changed months alone: "
+        ~ "--select int_outlet_year+ --full-refresh"
+    ) }}
+{%- endif -%}
 -- Weighted distribution: which share of the outlets' weight holds the product. Nobody knows an outlet's whole turnover, so
 -- its weight is what it bought of other goods from us in twelve months (of everything, where there is nothing else: such a
 -- figure is circular and labelled so).

@@ -1,5 +1,10 @@
 {{
     config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ delete_of_changed_words(delete_changed_outlet_months('int_standard_month_changed')) }}",
+        post_hook='{{ analyze_this() }}',
         indexes=[
             {'columns': ['instance', 'outlet_id', 'month_start', 'standard_kind', 'standard'], 'unique': true},
             {'columns': ['month_start', 'standard_kind']},
@@ -7,14 +12,31 @@
     )
 }}
 
+-- depends_on: {{ ref('int_standard_month_changed') }}
 -- Three meanings of "qualitative distribution", each under its own name: the must-list, at least so many positions, and the
 -- standard of the outlet's format. Gross as it is; fair without what we did not deliver.
 with outlets as (
-    select * from {{ ref('int_standard_outlet') }}
+    select outlets.*
+    from {{ ref('int_standard_outlet') }} as outlets
+    {% if is_incremental() %}
+    inner join {{ ref('int_standard_month_changed') }} as changed
+        on
+            outlets.instance = changed.instance
+            and outlets.outlet_id = changed.outlet_id
+            and outlets.month_start = changed.month_start
+    {% endif %}
 ),
 
 refused as (
-    select * from {{ ref('int_refused_sku') }}
+    select refused.*
+    from {{ ref('int_refused_sku') }} as refused
+    {% if is_incremental() %}
+    inner join {{ ref('int_standard_month_changed') }} as changed
+        on
+            refused.instance = changed.instance
+            and refused.outlet_id = changed.outlet_id
+            and refused.month_start = changed.month_start
+    {% endif %}
 ),
 
 -- By the version that was valid on the day of judgement: a new version leaves the months before it alone.

@@ -401,6 +401,7 @@ _FIELD_ROWS: tuple[tuple[OwnerKind, str, str, FieldKind, tuple[str, ...]], ...] 
     ("deal", "refusal_reason", "Причина отказа", "enum", _REFUSALS),
     ("deal", "competitor", "Конкурент", "string", ()),
     ("deal", "monthly_volume", "Объём в месяц, руб.", "number", ()),
+    ("company", "survey_on", "Дата опроса", "date", ()),
 )
 _FIELDS = tuple(CrmField(number, *row) for number, row in enumerate(_FIELD_ROWS, start=501))
 
@@ -483,6 +484,8 @@ class _Side:
             custom["agreed_cadence"] = _cadence(rng, outlet.plan.agreed.text, outlet.plan.agreed.every_weeks)
         if rng.random() < 0.6:
             custom["survey_score"] = rng.randrange(3, 11)
+            if number % 8:  # the day was forgotten on every eighth card
+                custom["survey_on"] = max(created.date(), self.world.anchor - (1 + 7 * number % 180) * DAY)
         company = CrmCompany(
             next(self._ids),
             user,

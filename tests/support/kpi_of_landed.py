@@ -14,6 +14,8 @@ Definitions, written here and nowhere taken from the marts:
   orders promised for no later than the next working day;
 * K6 margin: revenue less returns, without VAT, less what the register of revenue says those documents cost;
   contribution: less delivery, marketing and retro bonuses without VAT, less the points given, a rouble each;
+* K7 satisfaction: the mean of the last answer of each client in the month, of five answers or more; response: who
+  answered, of those who bought or answered in a month that has answers;
 * K8a: of the clients who bought in the month, those whose first purchase is 365 days before its end; told only when the
   first half year of the history, whose buyers may be old clients, is itself a year old. A purchase: the client kept
   more than nothing of some product of a day's shipments, whenever it gave the rest back;
@@ -210,6 +212,22 @@ def _clients(landed: Landed, buying: pd.DataFrame, month: date, end: date) -> di
         ),
         ("acquisition_cost", month): _ratio(_sum(spent), new) if month >= known_since and len(spent) else None,
     }
+
+
+def satisfaction(landed: Landed, answers: list[tuple[str, date, int]]) -> dict[tuple[str, date], Decimal | None]:
+    """Of answers (client, day, score of 1 to 5): score and response of every month that has any."""
+    buying = _purchases(landed)
+    last: dict[date, dict[str, int]] = {}
+    for client, day, score in sorted(answers, key=lambda answer: answer[1]):
+        if day <= landed.as_of:
+            last.setdefault(day.replace(day=1), {})[client] = score
+    found: dict[tuple[str, date], Decimal | None] = {}
+    for month, scores in last.items():
+        bought = buying["client"][(buying["day"] >= month) & (buying["day"] < _next(month))]
+        known = len(scores) >= 5
+        found["satisfaction_score", month] = _ratio(sum(scores.values()), len(scores)) if known else None
+        found["survey_response_percent", month] = _ratio(100 * len(scores), len({*bought, *scores}))
+    return found
 
 
 def _margins(

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,16 @@ from clients.connection import Connection
 from extractors.core.run import ensure_tables, extract, register_source
 from simulators.onec.server import PUBLICATION, OnecServer
 from simulators.world.build import World
+from simulators.world.crm import onec_codes
 from simulators.world.onec import base_on
 from tests.support import kpi_of_landed
 from tests.support.serving import serve
 from tests.support.simulated_onec import LOGIN, PASSWORD
+from warehouse.clock import now
 from warehouse.db import connect
 from warehouse.dbt_runner import run_dbt
+from warehouse.reference import load
+from warehouse.reference_file import read
 from warehouse.sources import SourceConfig
 
 TODAY = date(2026, 11, 23)
@@ -31,12 +36,14 @@ TOLD = {
     "average_order", "order_frequency", "return_percent", "wholesale_percent", "processing_days", "margin_percent",
     "contribution_percent", "tenure_percent", "acquisition_cost",
 }  # fmt: skip
+ASKED = {"satisfaction_score", "survey_response_percent"}
 
 
 @dataclass
 class Built:
     database: str
     landed: kpi_of_landed.Landed
+    answers: list[tuple[str, date, int]]
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         with connect(self.database) as conn:
@@ -52,20 +59,44 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built(module_database: str) -> Iterator[Built]:
+def built(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     with connect(module_database, autocommit=True) as conn:
         ensure_tables(conn)
         register_source(conn, SOURCE)
-    with serve(OnecServer(base_on(World(7, TODAY, outlets=120), TODAY), LOGIN, PASSWORD)) as root:
+    world = World(7, TODAY, outlets=120)
+    with serve(OnecServer(base_on(world, TODAY), LOGIN, PASSWORD)) as root:
         address = Connection(root + PUBLICATION, LOGIN, PASSWORD)
         for entity in ENTITIES.split():
             extract(SOURCE, entity, address, database_url=module_database, triggered_by="test")
+    answers = _survey(world)
+    _load(module_database, world, answers, tmp_path_factory.mktemp("reference") / "survey.csv")
     as_of = json.dumps({"as_of": TODAY.isoformat()})
     for command in (("seed",), ("run", "--select", "+kpi_monthly")):
         code, tail = run_dbt([*command, "--vars", as_of], module_database)
         assert code == 0, "\n".join(tail)
     with connect(module_database) as conn:
-        yield Built(module_database, kpi_of_landed.read(conn, TODAY))
+        yield Built(module_database, kpi_of_landed.read(conn, TODAY), answers)
+
+
+def _survey(world: World) -> list[tuple[str, date, int]]:
+    """Client, day, score: some answer twice in a month, some after the business date, a month has too few."""
+    answers = []
+    for number, client in enumerate(world.clients):
+        day = TODAY + timedelta(days=2) - number * 5 % 100 * timedelta(days=1)
+        answers.append((client.key, day, 1 + number % 5))
+        if number % 3 == 0:
+            answers.append((client.key, day - timedelta(days=3), 1 + (number + 2) % 5))
+    return [*answers, *((client.key, date(2026, 5, 12), 5) for client in world.clients[:4])]
+
+
+def _load(database: str, world: World, answers: list[tuple[str, date, int]], path: Path) -> None:
+    codes = onec_codes(world)
+    lines = [f"{codes[client]},{day},{score}" for client, day, score in answers]
+    path.write_text("\n".join(["client_code,answered_on,score", *lines]), encoding="utf-8")
+    content = read(path)
+    assert content.problems == []
+    with connect(database) as conn:
+        load(conn, content, now=now())
 
 
 def test_every_kpi_of_every_month_is_that_of_pandas(built: Built) -> None:
@@ -73,8 +104,22 @@ def test_every_kpi_of_every_month_is_that_of_pandas(built: Built) -> None:
     found = built.kpi("all", "all")
     assert {key: value for key, value in found.items() if key[0] in TOLD} == expected
     assert {metric for (metric, _), value in expected.items() if value is not None} == TOLD
-    # No survey has a day, and a year and a half knows no cohort that was watched for more than a year.
-    assert {metric for (metric, _), value in found.items() if value is not None} == TOLD
+    # A year and a half knows no cohort that was watched for more than a year.
+    assert {metric for (metric, _), value in found.items() if value is not None} == TOLD | ASKED
+
+
+def test_satisfaction_is_that_of_the_last_answers(built: Built) -> None:
+    expected = kpi_of_landed.satisfaction(built.landed, built.answers)
+    found = built.kpi("all", "all")
+    assert {key: value for key, value in found.items() if key[0] in ASKED and key in expected} == expected
+    assert {value for key, value in found.items() if key[0] in ASKED and key not in expected} == {None}
+    assert len([value for value in expected.values() if value is not None]) >= 7
+    reasons = built.rows(
+        "select month_start, missing_reason from marts.kpi_monthly"
+        " where metric = 'satisfaction_score' and slice_kind = 'all' and value is null"
+    )
+    assert dict(reasons)[date(2026, 5, 1)] == "too_few_answers"
+    assert {reason for _, reason in reasons} == {"too_few_answers", "no_survey"}
 
 
 def test_a_rep_has_the_kpi_of_his_outlets(built: Built) -> None:

@@ -80,13 +80,15 @@ def test_custom_fields_are_promoted_and_explained(account: Account, database: st
     for entity in ("company", "contact", "custom_field"):
         read(account, database, entity)
     shown = {str(company.id): company for company in picture().companies}
-    for number, inn, code, score, weekdays, custom in rows(
-        database, "select record_id, inn, onec_code, survey_score, order_weekdays, custom from raw.amocrm_company"
+    for number, inn, code, score, asked, weekdays, custom in rows(
+        database,
+        "select record_id, inn, onec_code, survey_score, survey_on, order_weekdays, custom from raw.amocrm_company",
     ):
         card = shown[number].custom
         assert inn == (card["inn"].rstrip() if "inn" in card else None)
         assert code == card.get("onec_code")
         assert score == (Decimal(card["survey_score"]) if "survey_score" in card else None)
+        assert asked == card.get("survey_on")
         assert weekdays == card.get("agreed_cadence")
         assert len(custom or {}) >= len(card)
     people = {str(contact.id): contact for contact in picture().contacts}

@@ -81,7 +81,9 @@ def test_everything_of_the_world_lands(world_portal: CrmPortal, warehouse: str, 
     world = picture()
     users = {user.id: user for user in world.users}
     alive = [company for company in world.companies if company.merged_into is None and company.deleted_at is None]
-    landed = rows("select record_id, name, owner_id, inn, outlet_format, survey_score from raw.bitrix24_company")
+    landed = rows(
+        "select record_id, name, owner_id, inn, outlet_format, survey_score, survey_on from raw.bitrix24_company"
+    )
     assert sorted(landed) == sorted(
         (
             str(company.id),
@@ -90,6 +92,7 @@ def test_everything_of_the_world_lands(world_portal: CrmPortal, warehouse: str, 
             company.custom.get("inn") or None,
             company.custom.get("outlet_format"),
             company.custom.get("survey_score"),
+            company.custom.get("survey_on"),
         )
         for company in alive
     )

@@ -50,7 +50,7 @@ def test_everything_of_the_world_lands_field_by_field(account: Account, database
         for row in rows(
             database,
             "select record_id, name, inn, onec_code, outlet_format, survey_score, order_weekdays, city, owner_id, "
-            "created_at, custom ->> 'inn' from raw.hubspot_company",
+            "created_at, survey_on, custom ->> 'inn' from raw.hubspot_company",
         )
     }
     assert landed.keys() == companies.keys()
@@ -60,7 +60,8 @@ def test_everything_of_the_world_lands_field_by_field(account: Account, database
         score = Decimal(custom["survey_score"]) if "survey_score" in custom else None
         assert landed[number] == (
             company.name, inn.rstrip() if inn else None, custom.get("onec_code"), custom.get("outlet_format"), score,
-            custom.get("agreed_cadence"), company.city, str(owner_id(company.user_id)), company.created_at, inn,
+            custom.get("agreed_cadence"), company.city, str(owner_id(company.user_id)), company.created_at,
+            custom.get("survey_on"), inn,
         )  # fmt: skip
     phones = rows(database, "select record_id, value from raw.hubspot_company_channel where channel = 'phone'")
     assert sorted(phones) == sorted((number, c.phones[0]) for number, c in companies.items() if c.phones)

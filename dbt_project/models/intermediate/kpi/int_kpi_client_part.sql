@@ -1,6 +1,6 @@
 {{ config(materialized='table', post_hook='{{ analyze_this() }}') }}
 
--- Parts of the KPI that speak of clients, not of outlets: margin, retention, cost of acquisition.
+-- Parts of the KPI that speak of clients, not of outlets: margin, satisfaction, retention, cost of acquisition.
 with bounds as (
     select
         cast(date_trunc('month', {{ as_of() }}) - interval '{{ var('kpi_months') }} months' + interval '1 month' as date) as first_month,
@@ -75,6 +75,41 @@ active as (
     inner join clients on purchases.instance = clients.instance and purchases.client_id = clients.card_id
     group by
         clients.instance, clients.client_id, clients.first_on, cast(date_trunc('month', purchases.purchased_on) as date)
+),
+
+-- The last answer of each client in the month; and who answered at all, of those who bought or answered in it.
+answers as (
+    select distinct on (surveys.instance, surveys.client_id, months.month_start)
+        surveys.instance,
+        surveys.client_id,
+        months.month_start,
+        surveys.score
+    from {{ ref('int_survey_answer') }} as surveys
+    inner join months on surveys.answered_on between months.month_start and months.month_end
+    order by surveys.instance, surveys.client_id, months.month_start, surveys.answered_on desc
+),
+
+surveyed as (
+    select
+        instance,
+        month_start
+    from answers
+    group by instance, month_start
+),
+
+asked as (
+    select
+        instance,
+        client_id,
+        month_start
+    from answers
+    union
+    select
+        active.instance,
+        active.buyer_id as client_id,
+        active.month_start
+    from active
+    inner join surveyed on active.instance = surveyed.instance and active.month_start = surveyed.month_start
 ),
 
 -- Who bought in the first half year of the history may have been a client long before it: nobody's standing is known until
@@ -237,6 +272,35 @@ parts as (
         revenue as denominator,
         contribution_missing_reason as missing_reason
     from profits
+    union all
+    select
+        instance,
+        'satisfaction_score' as metric,
+        month_start,
+        null as outlet_id,
+        client_id,
+        null as manager_id,
+        score as numerator,
+        1 as denominator,
+        null as missing_reason
+    from answers
+    union all
+    select
+        asked.instance,
+        'survey_response_percent' as metric,
+        asked.month_start,
+        null as outlet_id,
+        asked.client_id,
+        null as manager_id,
+        case when answers.client_id is not null then 1 else 0 end as numerator,
+        1 as denominator,
+        null as missing_reason
+    from asked
+    left join answers
+        on
+            asked.instance = answers.instance
+            and asked.client_id = answers.client_id
+            and asked.month_start = answers.month_start
     union all
     select
         instance,

@@ -99,6 +99,7 @@ known as (
         ('margin_percent', 'no_shipments'),
         ('contribution_percent', 'no_shipments'),
         ('satisfaction_score', 'no_survey'),
+        ('survey_response_percent', 'no_survey'),
         ('tenure_percent', 'nobody_bought'),
         ('first_year_retention_percent', 'too_little_history'),
         ('acquisition_cost', 'not_by_slice')
@@ -127,6 +128,9 @@ valued as (
             case
                 when sliced.metric is null and processed.metric is null then known.reason_without_rows
                 when known.metric = 'acquisition_cost' and coalesce(sliced.denominator, 0) = 0 then 'no_new_clients'
+                when
+                    known.metric = 'satisfaction_score' and sliced.denominator < {{ var('min_survey_answers') }}
+                    then 'too_few_answers'
                 when known.metric = 'order_frequency' and coalesce(sliced.denominator, 0) <= 0 then 'no_orders'
                 when coalesce(sliced.denominator, processed.denominator, 0) <= 0 then known.reason_without_rows
             end

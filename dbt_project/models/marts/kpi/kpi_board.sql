@@ -18,6 +18,7 @@ select
     cast(max(value) filter (where metric = 'margin_percent') as numeric(24, 4)) as margin_percent,
     cast(max(value) filter (where metric = 'contribution_percent') as numeric(24, 4)) as contribution_percent,
     cast(max(value) filter (where metric = 'satisfaction_score') as numeric(24, 4)) as satisfaction_score,
+    cast(max(value) filter (where metric = 'survey_response_percent') as numeric(24, 4)) as survey_response_percent,
     cast(max(value) filter (where metric = 'tenure_percent') as numeric(24, 4)) as tenure_percent,
     cast(max(value) filter (where metric = 'first_year_retention_percent') as numeric(24, 4)) as first_year_retention_percent,
     cast(max(value) filter (where metric = 'acquisition_cost') as numeric(24, 4)) as acquisition_cost

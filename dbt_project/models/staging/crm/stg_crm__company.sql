@@ -1,8 +1,8 @@
 with source as (
     {{ crm_union('company', [
         'name', 'kind', 'owner_id', 'inn', 'kpp', 'onec_code',
-        'outlet_format', 'order_every_weeks', 'order_weekdays', 'survey_score', 'industry', 'city',
-        'address', 'created_at', 'custom'
+        'outlet_format', 'order_every_weeks', 'order_weekdays', 'survey_score', 'survey_on', 'industry',
+        'city', 'address', 'created_at', 'custom'
     ]) }}
 ),
 
@@ -37,6 +37,7 @@ select
     source.order_every_weeks,
     source.order_weekdays,
     source.survey_score,
+    source.survey_on,
     source.industry,
     source.city,
     source.address,

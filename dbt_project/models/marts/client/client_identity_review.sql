@@ -21,11 +21,11 @@ clients as (
     select * from {{ ref('int_client') }}
 ),
 
--- Cards that speak for the same client as a whole.
+-- Cards of one CRM that speak for the same client as a whole; who has two CRMs has a card in each.
 doubles as (
     select
         candidates.*,
-        count(*) over (partition by instance, client_id) as cards_total
+        count(*) over (partition by crm_instance, instance, client_id) as cards_total
     from candidates
     where verdict = 'linked' and entity_kind = 'company' and outlet_id is null
 ),

@@ -32,7 +32,16 @@ SELECTED = (
     *(f"+path:models/marts/{folder}" for folder in ("order", "distribution", "client", "kpi")),
     *(
         f"+int_{kept}_built"
-        for kept in ("order_basket_words", "meaning", "sku", "distribution_month", "sale_cost_words", "outlet_words")
+        for kept in (
+            "order_basket_words",
+            "meaning",
+            "sku",
+            "distribution_month",
+            "sale_cost_words",
+            "pnl_words",
+            "receivable_words",
+            "outlet_words",
+        )
     ),
 )
 

@@ -53,6 +53,8 @@ MARTS = (
     "client_lifecycle",
     "client_timeline",
     "client_card",
+    "receivable_open_item",
+    "receivable_rollforward",
 )
 # What remembers the state that the marts were built from.
 STATES = (
@@ -61,6 +63,8 @@ STATES = (
     "int_sku_built",
     "int_distribution_month_built",
     "int_sale_cost_words_built",
+    "int_pnl_words_built",
+    "int_receivable_words_built",
     "int_outlet_words_built",
 )
 OUTLETS = [f"outlet {number}" for number in range(12)]
@@ -113,8 +117,16 @@ class Landing:
         header = {"partner_id": outlet, "organisation_id": "branch", "manager_id": "rep", "deletion_mark": False}
         self.record("order", order_id, number=order_id, dated_at=at, posted=posted, status="КОтгрузке", **header)
         if shipped:
+            money = {"amount": Decimal(500), "contract_id": f"contract of {outlet}"}
             self.record(
-                "shipment", f"s {order_id}", number=order_id, dated_at=at, posted=True, order_id=order_id, **header
+                "shipment",
+                f"s {order_id}",
+                number=order_id,
+                dated_at=at,
+                posted=True,
+                order_id=order_id,
+                **header,
+                **money,
             )
         for line_no in range(1, self.random.randrange(2, 6)):
             product, quantity = self.random.choice(PRODUCTS), Decimal(self.random.randrange(1, 20))
@@ -132,6 +144,16 @@ class Landing:
         self.record("return", return_id, number=return_id, dated_at=at, posted=True, **header)
         goods = {"product_id": product, "quantity": 500, "price": 1, "amount_with_vat": 500}
         self.line("return_line", return_id, 1, shipment_id=shipment_id, **goods)
+
+    def pay(self, payment_id: str, outlet: str, day: date, amount: int, shipment_id: str | None) -> None:
+        """Money that names a shipment, or nothing."""
+        at = datetime.combine(day, time(12), UTC)
+        contract = {"contract_id": f"contract of {outlet}", "amount": Decimal(amount)}
+        self.record(
+            "bank_receipt", payment_id, number=payment_id, dated_at=at, posted=True, deletion_mark=False, **contract
+        )
+        basis = {"basis_id": shipment_id, "basis_type": "Document_РеализацияТоваровУслуг"} if shipment_id else {}
+        self.line("bank_receipt_allocation", payment_id, 1, **contract, **basis)
 
     def line(self, entity: str, record_id: str, line_no: int, **columns: object) -> None:
         self.put(f"onec_{entity}", instance=BASE, record_id=record_id, line_no=line_no, load_id=self.load_id, **columns)
@@ -173,6 +195,16 @@ def seed(landing: Landing) -> None:
             landing.order(f"o {number}-{turn}", outlet, FIRST_DAY + timedelta(days=offset), posted=turn % 11 != 10)
     agreed = {"status": "Действует", "valid_from": FIRST_DAY, "order_every_weeks": 1, "deletion_mark": False}
     landing.record("agreement", "weekly", partner_id="outlet 6", order_weekdays="пн,чт", **agreed)
+    for number in range(5):
+        client = f"client {'abc'[number % 3]}"
+        landing.record("legal_entity", f"entity {number}", name=f"entity {number}", partner_id=client, is_folder=False)
+    for number, outlet in enumerate(OUTLETS):
+        landing.record("contract", f"contract of {outlet}", legal_entity_id=f"entity {number % 5}", deferral_days=14)
+        for turn in range(4):
+            landing.pay(
+                f"p {number}-{turn}", outlet, FIRST_DAY + timedelta(days=60 + turn), 500, f"s o {number}-{turn}"
+            )
+    landing.pay("p for nothing", OUTLETS[0], FIRST_DAY + timedelta(days=90), 700, None)
     for turn in range(6):
         landing.give_back(f"r {turn}", f"s o {turn}-2", OUTLETS[turn], AS_OF - timedelta(days=30), "milk")
 
@@ -278,6 +310,30 @@ def add_documents(landing: Landing) -> None:
     landing.give_back("r new", landing.some("shipment"), OUTLETS[5], AS_OF, "kefir")
 
 
+def pay_otherwise(landing: Landing) -> None:
+    """Settled shipments become open again, open ones settled; money moves to other days, shipments and contracts."""
+    landing.pay("twice", OUTLETS[1], AS_OF - timedelta(days=9), 500, "s o 1-1")
+    landing.pay("in full", OUTLETS[2], AS_OF - timedelta(days=8), 500, "s o 2-5")
+    landing.pay("tomorrow", OUTLETS[3], AS_OF + timedelta(days=1), 500, "s o 3-5")
+    landing.pay("in advance", OUTLETS[5], AS_OF, 5000, None)
+    landing.change("bank_receipt", "p 4-0", deleted_at=LANDED_AT)
+    landing.change("bank_receipt", "p 4-1", posted=False)
+    landing.change("bank_receipt", "p 5-0", dated_at=datetime(2025, 4, 30, 21, 1, tzinfo=UTC))
+    for payment, columns in (
+        ("p 6-0", "basis_id = 's o 6-7'"),
+        ("p 6-1", "basis_id = null"),
+        ("p 6-2", "amount = 499.99"),
+    ):
+        landing.connection.execute(
+            f"update raw.onec_bank_receipt_allocation set {columns} where record_id = %s".encode(), [payment]
+        )
+        landing.change("bank_receipt", payment)
+    landing.change("shipment", "s o 7-2", amount=Decimal(700))
+    landing.change("shipment", "s o 8-1", contract_id="contract of outlet 9")
+    landing.change("contract", "contract of outlet 10", legal_entity_id="entity 0")
+    landing.change("contract", "contract of outlet 11", legal_entity_id=None)
+
+
 def move_the_base_to_another_zone(landing: Landing) -> None:
     landing.connection.execute("update ops.source_instance set time_zone = 'Europe/Samara'")
 
@@ -305,6 +361,7 @@ DOCUMENT_EDITS: list[Callable[[Landing], None]] = [
     close_an_order_that_was_not_shipped,
     cancel_an_order,
     add_documents,
+    pay_otherwise,
 ]
 # Rounds are apart so that one edit, which renews everything, cannot hide that another renews too little.
 ROUNDS: dict[str, list[Callable[[Landing], None]]] = {

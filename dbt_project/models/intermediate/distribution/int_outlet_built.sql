@@ -12,6 +12,10 @@
 -- depends_on: {{ ref('int_client_day') }}
 -- depends_on: {{ ref('int_client_purchase_day') }}
 -- depends_on: {{ ref('int_sale_cost') }}
+-- depends_on: {{ ref('client_pnl') }}
+-- depends_on: {{ ref('client_segment') }}
+-- depends_on: {{ ref('int_client_month') }}
+-- depends_on: {{ ref('active_base_bridge') }}
 -- depends_on: {{ ref('int_placement_episode') }}
 -- depends_on: {{ ref('int_outlet_purchase') }}
 -- depends_on: {{ ref('distribution_weighted') }}

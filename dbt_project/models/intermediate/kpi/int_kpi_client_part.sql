@@ -7,9 +7,9 @@ with bounds as (
         {{ as_of() }} as last_day
 ),
 
-purchases as (
-    select * from {{ ref('int_client_purchase_day') }}
-    where purchased_on <= {{ as_of() }}
+bought as (
+    select * from {{ ref('int_client_month_so_far') }}
+    where purchase_days > 0
 ),
 
 months as (
@@ -24,8 +24,8 @@ cards as (
     select
         instance,
         client_id as card_id,
-        min(purchased_on) as first_on
-    from purchases
+        min(first_purchased_on) as first_on
+    from bought
     group by instance, client_id
 ),
 
@@ -68,13 +68,12 @@ active as (
         clients.instance,
         clients.client_id,
         clients.first_on,
-        cast(date_trunc('month', purchases.purchased_on) as date) as month_start,
-        (array_agg(purchases.client_id order by purchases.purchased_on desc, purchases.client_id))[1] as buyer_id
-    from purchases
-    inner join bounds on purchases.purchased_on >= bounds.first_month
-    inner join clients on purchases.instance = clients.instance and purchases.client_id = clients.card_id
-    group by
-        clients.instance, clients.client_id, clients.first_on, cast(date_trunc('month', purchases.purchased_on) as date)
+        bought.month_start,
+        (array_agg(bought.client_id order by bought.last_purchased_on desc, bought.client_id))[1] as buyer_id
+    from bought
+    inner join bounds on bought.month_start >= bounds.first_month
+    inner join clients on bought.instance = clients.instance and bought.client_id = clients.card_id
+    group by clients.instance, clients.client_id, clients.first_on, bought.month_start
 ),
 
 -- The last answer of each client in the month; and who answered at all, of those who bought or answered in it.
@@ -128,17 +127,24 @@ tenure as (
     inner join history on active.instance = history.instance
 ),
 
+-- One purchase in the window is enough: looked up card by card.
 kept as (
     select distinct
         clients.instance,
         clients.client_id
     from clients
-    inner join purchases
-        on
-            clients.instance = purchases.instance
-            and clients.card_id = purchases.client_id
-            and purchases.purchased_on between clients.first_on + 366
-            and clients.first_on + 366 + {{ var('retention_window_days') }}
+    cross join
+        lateral (
+            select purchases.purchased_on
+            from {{ ref('int_client_purchase_day') }} as purchases
+            where
+                purchases.instance = clients.instance
+                and purchases.client_id = clients.card_id
+                and purchases.purchased_on between clients.first_on + 366
+                and least(clients.first_on + 366 + {{ var('retention_window_days') }}, {{ as_of() }})
+            order by purchases.purchased_on
+            limit 1
+        ) as one
 ),
 
 -- Judged in the month in which the window of the client's own cohort closes for its last client.

@@ -70,12 +70,20 @@ sales as (
 
 first_orders as (
     select
-        instance,
-        outlet_id,
-        min(ordered_on) as first_ordered_on
-    from {{ ref('fct_order_occasion') }}
-    where ordered_on <= {{ as_of() }}
-    group by instance, outlet_id
+        outlets.instance,
+        outlets.outlet_id,
+        own.first_ordered_on
+    from outlets
+    cross join
+        lateral (
+            select min(occasions.ordered_on) as first_ordered_on
+            from {{ ref('fct_order_occasion') }} as occasions
+            where
+                occasions.instance = outlets.instance
+                and occasions.outlet_id = outlets.outlet_id
+                and occasions.ordered_on <= {{ as_of() }}
+        ) as own
+    where own.first_ordered_on is not null
 ),
 
 -- Days on which an outlet could have ordered: from its first order until it closed, without pauses and months off season.

@@ -33,4 +33,4 @@ select
     'rules' as word_kind,
     '' as instance,
     'rules' as word_id,
-    '{{ definition_of(["fct_order_line", "fct_shipment_line", "fct_return_line", "fct_order_occasion", "order_fulfilment", "order_compliance", "order_assortment_gap", "order_quantity_gap", "distribution_numeric", "distribution_weighted", "int_outlet_day", "int_outlet_purchase", "int_placement_episode"]) }}' as meaning  -- noqa: LT05
+    '{{ definition_of(["fct_order_line", "fct_shipment_line", "fct_return_line", "fct_order_occasion", "order_fulfilment", "order_compliance", "order_assortment_gap", "order_quantity_gap", "distribution_numeric", "distribution_weighted", "int_outlet_day", "int_outlet_purchase", "int_placement_episode", "client_pnl", "client_segment", "int_client_month", "active_base_bridge"]) }}' as meaning  -- noqa: LT05

@@ -3,9 +3,10 @@
 -- What is still unpaid of each shipment on the business date. What 1C says goes first: a return, a correction or a payment
 -- that names the shipment, then a payment that names its order. Money that names neither pays the oldest shipments of the
 -- contract (FIFO); what is left when nothing is owed any more is an advance: row without a shipment, below zero.
+-- Shipments settled by then owe nothing and leave nothing over: they are not looked at.
 with movements as (
     select * from {{ ref('int_receivable_movement') }}
-    where moved_on <= {{ as_of() }}
+    where moved_on <= {{ as_of() }} and (settled_on is null or settled_on > {{ as_of() }})
 ),
 
 shipments as (

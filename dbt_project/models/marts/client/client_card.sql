@@ -126,12 +126,21 @@ purchases as (
     select
         outlets.instance,
         outlets.client_id,
-        min(purchases.purchased_on) as first_purchased_on,
-        max(purchases.purchased_on) as last_purchased_on,
-        count(distinct purchases.outlet_id) filter (where purchases.purchased_on > {{ as_of() }} - 30) as active_outlets
-    from {{ ref('int_outlet_purchase') }} as purchases
-    inner join outlets on purchases.instance = outlets.instance and purchases.outlet_id = outlets.outlet_id
-    where purchases.purchased_on <= {{ as_of() }}
+        min(own.first_on) as first_purchased_on,
+        max(own.last_on) as last_purchased_on,
+        count(*) filter (where own.last_on > {{ as_of() }} - 30) as active_outlets
+    from outlets
+    cross join
+        lateral (
+            select
+                min(purchases.purchased_on) as first_on,
+                max(purchases.purchased_on) as last_on
+            from {{ ref('int_outlet_purchase') }} as purchases
+            where
+                purchases.instance = outlets.instance
+                and purchases.outlet_id = outlets.outlet_id
+                and purchases.purchased_on <= {{ as_of() }}
+        ) as own
     group by outlets.instance, outlets.client_id
 ),
 

@@ -39,22 +39,11 @@ managers as (
     select * from {{ ref('int_outlet_manager') }}
 ),
 
-histories as (
-    select
-        instance,
-        min(purchased_on) as history_from
-    from purchases
-    group by instance
-),
-
-steps_of_silence as (
-    select * from {{ ref('int_outlet_silence') }}
-),
-
-steps_of_purchase as (
+staged as (
     select
         instance,
         outlet_id,
+        purchased_on,
         case
             when purchase_no = 1 then 'first'
             when
@@ -62,10 +51,18 @@ steps_of_purchase as (
                 and purchased_on >= first_purchased_on + {{ var('regular_min_days') }}
                 then 'regular'
             else 'new'
-        end as stage,
-        purchased_on as entered_on,
-        'purchase' as reason
+        end as stage
     from purchases
+),
+
+stage_starts as (
+    select
+        instance,
+        outlet_id,
+        stage,
+        min(purchased_on) as purchased_on
+    from staged
+    group by instance, outlet_id, stage
 ),
 
 firsts as (
@@ -73,8 +70,53 @@ firsts as (
         instance,
         outlet_id,
         min(purchased_on) as first_on
-    from purchases
+    from stage_starts
     group by instance, outlet_id
+),
+
+histories as (
+    select
+        instance,
+        min(first_on) as history_from
+    from firsts
+    group by instance
+),
+
+steps_of_silence as (
+    select * from {{ ref('int_outlet_silence') }}
+),
+
+-- Of a thousand purchases in a row few change anything: the first of each stage, and the two after a silence (the second ends
+-- the return). The others are the step before them over again.
+steps_of_purchase as (
+    select
+        instance,
+        outlet_id,
+        stage,
+        purchased_on as entered_on,
+        'purchase' as reason
+    from stage_starts
+    union
+    select
+        steps_of_silence.instance,
+        steps_of_silence.outlet_id,
+        following.stage,
+        following.purchased_on as entered_on,
+        'purchase' as reason
+    from steps_of_silence
+    cross join
+        lateral (
+            select
+                staged.stage,
+                staged.purchased_on
+            from staged
+            where
+                staged.instance = steps_of_silence.instance
+                and staged.outlet_id = steps_of_silence.outlet_id
+                and staged.purchased_on > steps_of_silence.entered_on
+            order by staged.purchased_on
+            limit 2
+        ) as following
 ),
 
 -- A card of the client speaks for all its outlets, a card of one outlet for that one.

@@ -1,7 +1,18 @@
-{{ config(indexes=[{'columns': ['instance', 'client_id', 'month_start'], 'unique': true}, {'columns': ['month_start']}]) }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ delete_changed_months('int_pnl_month_changed') }}",
+        post_hook='{{ analyze_this() }}',
+        indexes=[{'columns': ['instance', 'client_id', 'month_start'], 'unique': true}, {'columns': ['month_start']}]
+    )
+}}
 
+-- depends_on: {{ ref('int_pnl_month_changed') }}
 -- What each client brought in and cost in a month, without VAT. An expense that names no client is shared by revenue among
--- the clients of its organisation. What no source says stays empty, with the reason: never a silent zero.
+-- the clients of its organisation. What no source says stays empty, with the reason: never a silent zero. Months that nothing
+-- happened to stay as they are.
 with sold as (
     select
         instance,
@@ -17,6 +28,16 @@ with sold as (
         bool_or(cost_source = 'price') as has_price,
         bool_or(cost_source = 'unit_of_register') as has_unit
     from {{ ref('int_sale_cost') }}
+    {% if is_incremental() -%}
+    where
+        month_start >= (select min(changed.month_start) from {{ ref('int_pnl_month_changed') }} as changed)
+        and (instance, month_start) in (
+            select
+                changed.instance,
+                changed.month_start
+            from {{ ref('int_pnl_month_changed') }} as changed
+        )
+    {%- endif %}
     group by instance, client_id, month_start, organisation_id
 ),
 

@@ -1,22 +1,17 @@
 {{ config(indexes=[{'columns': ['instance', 'cohort_month', 'month_start'], 'unique': true}]) }}
 
 -- The triangle of cohorts: clients by the month of their first purchase, and what became of them month by month.
-with purchases as (
-    select * from {{ ref('int_client_purchase_day') }}
-    where purchased_on <= {{ as_of() }}
-),
-
-days as (
-    select * from {{ ref('int_client_day') }}
-    where day <= {{ as_of() }}
+with months as (
+    select * from {{ ref('int_client_month_so_far') }}
 ),
 
 cards as (
     select
         instance,
         client_id as card_id,
-        min(purchased_on) as first_purchase_on
-    from purchases
+        min(first_purchased_on) as first_purchase_on
+    from months
+    where purchase_days > 0
     group by instance, client_id
 ),
 
@@ -70,13 +65,14 @@ cohort_months as (
 
 active as (
     select distinct
-        purchases.instance,
+        months.instance,
         clients.cohort_month,
-        cast(date_trunc('month', purchases.purchased_on) as date) as month_start,
+        months.month_start,
         clients.client_id,
         clients.first_purchase_on
-    from purchases
-    inner join clients on purchases.instance = clients.instance and purchases.client_id = clients.card_id
+    from months
+    inner join clients on months.instance = clients.instance and months.client_id = clients.card_id
+    where months.purchase_days > 0
 ),
 
 counted as (
@@ -98,25 +94,32 @@ money as (
     select
         clients.instance,
         clients.cohort_month,
-        cast(date_trunc('month', days.day) as date) as month_start,
-        sum(days.net_amount) as net_amount
-    from days
-    inner join clients on days.instance = clients.instance and days.client_id = clients.card_id
-    group by clients.instance, clients.cohort_month, cast(date_trunc('month', days.day) as date)
+        months.month_start,
+        sum(months.net_amount) as net_amount
+    from months
+    inner join clients on months.instance = clients.instance and months.client_id = clients.card_id
+    group by clients.instance, clients.cohort_month, months.month_start
 ),
 
+-- One purchase in the window is enough: looked up card by card.
 after_a_year as (
     select
         clients.instance,
         clients.cohort_month,
         count(distinct clients.client_id) as clients_bought_after_a_year
     from clients
-    inner join purchases
-        on
-            clients.instance = purchases.instance
-            and clients.card_id = purchases.client_id
-            and purchases.purchased_on between clients.first_purchase_on + 366
-            and clients.first_purchase_on + 366 + {{ var('retention_window_days') }}
+    cross join
+        lateral (
+            select purchases.purchased_on
+            from {{ ref('int_client_purchase_day') }} as purchases
+            where
+                purchases.instance = clients.instance
+                and purchases.client_id = clients.card_id
+                and purchases.purchased_on between clients.first_purchase_on + 366
+                and least(clients.first_purchase_on + 366 + {{ var('retention_window_days') }}, {{ as_of() }})
+            order by purchases.purchased_on
+            limit 1
+        ) as one
     group by clients.instance, clients.cohort_month
 ),
 

@@ -1,5 +1,12 @@
 {{
     config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook=[
+            "{{ delete_changed_months('int_segment_month_changed') }}", "{{ delete_months_outside(var('segment_history_months')) }}"
+        ],
+        post_hook=["{{ tell_clients_as_they_are(['territory_id', 'manager_id', 'channel']) }}", '{{ analyze_this() }}'],
         indexes=[
             {'columns': ['instance', 'month_start', 'client_id'], 'unique': true},
             {'columns': ['instance', 'client_id']},
@@ -7,13 +14,22 @@
     )
 }}
 
--- One picture of each client per month, of the twelve months that end with it; today's unfinished month as it stands.
-with days as (
+-- depends_on: {{ ref('int_segment_month_changed') }}
+-- One picture of each client per month, of the twelve months that end with it; today's unfinished month as it stands. Months
+-- before which nothing changed keep their pictures.
+with changed as (
+    select * from {{ ref('int_segment_month_changed') }}
+),
+
+days as (
     select * from {{ ref('int_client_day') }}
     where
         day <= {{ as_of() }}
         and day >= date_trunc('month', {{ as_of() }})
         - ({{ var('segment_months') }} + {{ var('segment_history_months') }}) * interval '1 month'
+        {% if is_incremental() -%}
+        and day >= (select min(changed.month_start) from changed) - {{ var('segment_months') }} * interval '1 month'
+        {%- endif %}
 ),
 
 purchases as (
@@ -22,6 +38,9 @@ purchases as (
         purchased_on <= {{ as_of() }}
         and purchased_on >= date_trunc('month', {{ as_of() }})
         - ({{ var('segment_months') }} + {{ var('segment_history_months') }}) * interval '1 month'
+        {% if is_incremental() -%}
+        and purchased_on >= (select min(changed.month_start) from changed) - {{ var('segment_months') }} * interval '1 month'
+        {%- endif %}
 ),
 
 first_purchases as (
@@ -53,6 +72,14 @@ client_months as (
     where
         months.month_start
         >= date_trunc('month', {{ as_of() }}) - interval '{{ var('segment_history_months') }} months'
+        {% if is_incremental() -%}
+        and (first_purchases.instance, cast(months.month_start as date)) in (
+            select
+                changed.instance,
+                changed.month_start
+            from changed
+        )
+        {%- endif %}
 ),
 
 money as (

@@ -95,21 +95,68 @@ keys as (
     where balance <> 0
 ),
 
-shipped_days as (
+-- Shipments of the window use up nearly every debt; those of contracts whose debt is older are all looked at.
+recent as (
     select
         movements.instance,
         movements.legal_entity_id,
         movements.contract_id,
         movements.moved_on,
-        sum(movements.amount) as amount
+        movements.amount
     from movements
     inner join aged
         on
             movements.instance = aged.instance
             and movements.legal_entity_id = aged.legal_entity_id
             and movements.contract_id = aged.contract_id
-    where movements.movement_kind = 'shipped' and movements.moved_on <= {{ as_of() }}
-    group by movements.instance, movements.legal_entity_id, movements.contract_id, movements.moved_on
+    where
+        movements.movement_kind = 'shipped'
+        and movements.moved_on <= {{ as_of() }}
+        and movements.moved_on > {{ as_of() }} - {{ var('dso_days') }}
+),
+
+long_due as (
+    select
+        aged.instance,
+        aged.legal_entity_id,
+        aged.contract_id
+    from aged
+    left join recent
+        on
+            aged.instance = recent.instance
+            and aged.legal_entity_id = recent.legal_entity_id
+            and aged.contract_id = recent.contract_id
+    group by aged.instance, aged.legal_entity_id, aged.contract_id, aged.open_amount
+    having coalesce(sum(recent.amount), 0) < aged.open_amount
+),
+
+shipped as (
+    select * from recent
+    union all
+    select
+        movements.instance,
+        movements.legal_entity_id,
+        movements.contract_id,
+        movements.moved_on,
+        movements.amount
+    from long_due
+    inner join movements
+        on
+            long_due.instance = movements.instance
+            and long_due.legal_entity_id = movements.legal_entity_id
+            and long_due.contract_id = movements.contract_id
+    where movements.movement_kind = 'shipped' and movements.moved_on <= {{ as_of() }} - {{ var('dso_days') }}
+),
+
+shipped_days as (
+    select
+        instance,
+        legal_entity_id,
+        contract_id,
+        moved_on,
+        sum(amount) as amount
+    from shipped
+    group by instance, legal_entity_id, contract_id, moved_on
 ),
 
 backwards as (

@@ -1,12 +1,27 @@
-{{ config(indexes=[{'columns': ['instance', 'legal_entity_id', 'contract_id', 'month_start'], 'unique': true}]) }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ delete_from_changed_month('int_receivable_month_changed') }}",
+        post_hook='{{ analyze_this() }}',
+        indexes=[{'columns': ['instance', 'legal_entity_id', 'contract_id', 'month_start'], 'unique': true}]
+    )
+}}
 
+-- depends_on: {{ ref('int_receivable_month_changed') }}
 -- How the debt of each contract came about, month by month: opening + shipped + corrected - returned - paid - written off = closing.
+-- Goes on from the last month before anything changed.
 with movements as (
     select
-        *,
-        cast(date_trunc('month', moved_on) as date) as month_start
-    from {{ ref('int_receivable_movement') }}
-    where moved_on <= {{ as_of() }}
+        movements.*,
+        cast(date_trunc('month', movements.moved_on) as date) as month_start
+    from {{ ref('int_receivable_movement') }} as movements
+    {% if is_incremental() -%}
+    inner join {{ ref('int_receivable_month_changed') }} as changed
+        on movements.instance = changed.instance and movements.moved_on >= changed.month_start
+    {%- endif %}
+    where movements.moved_on <= {{ as_of() }}
 ),
 
 months as (
@@ -23,6 +38,60 @@ months as (
         sum(amount) as change
     from movements
     group by instance, legal_entity_id, contract_id, month_start
+),
+
+contracts as (
+    select distinct
+        instance,
+        legal_entity_id,
+        contract_id
+    from months
+),
+
+{% if is_incremental() -%}
+before as (
+    select
+        contracts.instance,
+        contracts.legal_entity_id,
+        contracts.contract_id,
+        last_kept.closing_amount as amount
+    from contracts
+    cross join
+        lateral (
+            select kept.closing_amount
+            from {{ this }} as kept
+            where
+                kept.instance = contracts.instance
+                and kept.legal_entity_id = contracts.legal_entity_id
+                and kept.contract_id = contracts.contract_id
+            order by kept.month_start desc
+            limit 1
+        ) as last_kept
+),
+{%- else -%}
+before as (
+    select
+        instance,
+        legal_entity_id,
+        contract_id,
+        cast(0 as numeric) as amount
+    from contracts
+),
+{%- endif %}
+
+rolled as (
+    select
+        months.*,
+        coalesce(before.amount, 0) + sum(months.change) over (
+            partition by months.instance, months.legal_entity_id, months.contract_id
+            order by months.month_start
+        ) as closing
+    from months
+    left join before
+        on
+            months.instance = before.instance
+            and months.legal_entity_id = before.legal_entity_id
+            and months.contract_id = before.contract_id
 )
 
 select
@@ -30,13 +99,12 @@ select
     legal_entity_id,
     contract_id,
     month_start,
-    cast(sum(change) over so_far - change as numeric(24, 6)) as opening_amount,
+    cast(closing - change as numeric(24, 6)) as opening_amount,
     cast(shipped as numeric(24, 6)) as shipped_amount,
     cast(corrected as numeric(24, 6)) as corrected_amount,
     cast(returned as numeric(24, 6)) as returned_amount,
     cast(paid as numeric(24, 6)) as paid_amount,
     cast(adjusted as numeric(24, 6)) as written_off_amount,
-    cast(sum(change) over so_far as numeric(24, 6)) as closing_amount,
+    cast(closing as numeric(24, 6)) as closing_amount,
     cast(month_start + interval '1 month' as date) <= {{ as_of() }} as is_complete
-from months
-window so_far as (partition by instance, legal_entity_id, contract_id order by month_start)
+from rolled

@@ -17,5 +17,6 @@ select
     deleted_at,
     deleted_at is not null as is_deleted,
     loaded_at,
-    load_id
+    load_id,
+    row_hash
 from source

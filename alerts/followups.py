@@ -98,6 +98,27 @@ class FollowUp:
         return self.confidence == "little_history"
 
 
+@dataclass(frozen=True)
+class LogisticsRow:
+    """An order that we did not fulfil. Money in roubles; positions: name, ordered and shipped quantity.
+
+    fault: late, short or refused; days_late only for late.
+    """
+
+    order_number: str | None
+    ordered_on: date
+    branch_name: str | None
+    client_name: str | None
+    outlet_name: str | None
+    address: str | None
+    fault: str
+    promised_on: date | None
+    days_late: int | None
+    ordered_amount: Decimal
+    missing_amount: Decimal
+    positions: tuple[tuple[str, Any, Any], ...] = ()
+
+
 def follow_up_from_payload(text: str, *, list_rank: int | None = None) -> FollowUp:
     """Read the JSON text of a frozen row. Raises KeyError or ValueError when it is not such a row."""
     row: dict[str, Any] = json.loads(text, parse_float=Decimal)

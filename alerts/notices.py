@@ -57,13 +57,13 @@ def hold_notice(
     channels = [channel for channel in opened.values() if isinstance(channel, LetterChannel)]
     if not channels:
         log.info("branch %s is held; no channel for letters is configured", branch_id)
-    outboxes: list[_Outbox] = []
+    outboxes: list[Outbox] = []
     try:
         with connect(database_url) as conn:
             for channel in channels:
                 managers = _managers_of(conn, as_of, branch_id, instance, channel)
                 others = _other_branches(conn, as_of, branch_id, managers, channel.name)
-                outbox = _Outbox(conn, channel, as_of, branch_id, "hold", settings.language)
+                outbox = Outbox(conn, channel, as_of, branch_id, "hold", settings.language)
                 outboxes.append(outbox)
                 for manager in managers:
                     letter = renderer.hold_letter(
@@ -100,7 +100,7 @@ def send_empty_notices(
     """Tell the reps of a branch whose day is empty that it is; return how many letters were (or would be) sent."""
     settings = get_settings()
     renderer = Renderer(settings.language, settings.time_zone)
-    outbox = _Outbox(conn, channel, as_of, branch_id, "empty_list", settings.language)
+    outbox = Outbox(conn, channel, as_of, branch_id, "empty_list", settings.language)
     for manager, earlier in _managers_without_rows(conn, as_of, branch_id, instance, channel):
         quality = read_quality(conn, as_of, manager.instance, manager.manager_id, settings.language)
         letter = renderer.empty_letter(as_of, checked=quality.checked, earlier=earlier, data_as_of=quality.data_as_of)
@@ -110,7 +110,7 @@ def send_empty_notices(
     return outbox.would_send if rehearsal else outbox.sent
 
 
-class _Outbox:
+class Outbox:
     """Sends notices of one kind through the ledger of notices: planned, sending, committed, sent, settled."""
 
     def __init__(

@@ -20,6 +20,7 @@ _LABELS: dict[str, dict[Language, str]] = {
     "season_or_repairs": {"ru": "Сезон или ремонт", "en": "Season or repairs"},
     "outlet_closed": {"ru": "Точка закрыта", "en": "Outlet closed"},
     "our_fault": {"ru": "Наша вина", "en": "Our fault"},
+    "cadence_changed": {"ru": "Теперь другой ритм", "en": "Another rhythm now"},
     "wrong_data": {"ru": "Ошибка данных", "en": "Wrong data"},
     "other": {"ru": "Другое", "en": "Other"},
 }
@@ -28,6 +29,7 @@ _SIGNS: tuple[tuple[str, str], ...] = (
     ("no_answer", r"не дозвон|не бер[её]т трубк|не отвеча|no answer"),
     ("has_ordered", r"заказал[аи]? уже|уже заказал|has ordered|already ordered"),
     ("call_back", r"перезвон|call back"),
+    ("cadence_changed", r"\bритм|rhythm|\bраз в (\d+|недел|две|месяц|пару)|\bevery (\d+ |two )?(day|week|month)"),
     ("outlet_closed", r"точка закры|закрыл(ась|ись|ся)|больше не работа|outlet closed|closed down"),
     ("season_or_repairs", r"сезон|ремонт|season|repairs"),
     ("our_fault", r"наша вина|не привезли|нет товара|our fault"),
@@ -43,12 +45,21 @@ _SIGNS: tuple[tuple[str, str], ...] = (
 _DAY = re.compile(r"\b(\d{1,2})\.(\d{1,2})(?:\.(\d{4}|\d{2}))?\b")
 
 
+_EVERY = re.compile(
+    r"(?:раз в|every)\s+(?:(?P<number>\d{1,3}|две|пару|two)\s+)?(?P<unit>дн|день|недел|месяц|day|week|month)"
+)
+_WORDS = {"две": 2, "пару": 2, "two": 2}
+_UNIT_DAYS = {"дн": 1, "день": 1, "day": 1, "недел": 7, "week": 7, "месяц": 30, "month": 30}
+LONGEST_CADENCE = 366
+
+
 @dataclass(frozen=True)
 class Answer:
-    """One of the closed list, and the day that was agreed on."""
+    """One of the closed list, the day that was agreed on, and how often the client orders from now on, in days."""
 
     outcome: str
     until: date | None
+    cadence_days: int | None = None
 
 
 def outcomes() -> tuple[str, ...]:
@@ -74,8 +85,20 @@ def read_answer(text: str | None, said_on: date) -> Answer | None:
     lowered = words.lower()
     for outcome, sign in _SIGNS:
         if re.search(sign, lowered):
+            if outcome == "cadence_changed":
+                return Answer(outcome, None, _cadence(lowered))
             return Answer(outcome, _day(words, said_on))
     return Answer("other", None)
+
+
+def _cadence(text: str) -> int | None:
+    """'раз в 2 недели' -> 14."""
+    found = _EVERY.search(text)
+    if not found:
+        return None
+    number = found["number"] or "1"
+    days = (_WORDS.get(number) or int(number)) * _UNIT_DAYS[found["unit"]]
+    return days if 1 <= days <= LONGEST_CADENCE else None
 
 
 def _day(text: str, said_on: date) -> date | None:

@@ -68,9 +68,9 @@ def read_outcomes(as_of: date, connections: Mapping[str, Address], *, database_u
                     recorded += conn.execute(
                         """
                         insert into ops.follow_up_outcome
-                            (channel, answer_id, followup_id, instance, client_id, outcome, until_on, comment,
-                             recorded_on)
-                        values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+                            (channel, answer_id, followup_id, instance, client_id, outcome, until_on, cadence_days,
+                             comment, recorded_on)
+                        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                         on conflict (channel, answer_id) do nothing
                         """,
                         [
@@ -81,6 +81,7 @@ def read_outcomes(as_of: date, connections: Mapping[str, Address], *, database_u
                             client_id,
                             answer.outcome,
                             answer.until,
+                            answer.cadence_days,
                             (found.result or "")[:COMMENT_LIMIT],
                             as_of,
                         ],

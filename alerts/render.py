@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context,
 from jinja2.runtime import Context
 
 from alerts import reasons, wording
-from alerts.followups import MAX_CYCLES_AT_RISK, Finding, FollowUp, OutletEvidence, one_line
+from alerts.followups import MAX_CYCLES_AT_RISK, Finding, FollowUp, LogisticsRow, OutletEvidence, one_line
 from alerts.outcome_names import outcome_label
 from alerts.wording import Language
 
@@ -42,6 +42,8 @@ _LABELS: dict[Language, dict[str, str]] = {
         "attached": "Этот же список — в приложенном файле: там можно отметить итог по каждому клиенту.",
         "total": "{}, под риском {}.",
         "at_risk": "Под риском: {}",
+        "missing": "Недовезли",
+        "brought": "{name}: {shipped} из {ordered}",
     },
     "en": {
         "number": "#",
@@ -59,6 +61,8 @@ _LABELS: dict[Language, dict[str, str]] = {
         "attached": "The same list is in the attached file: mark the outcome of every call there.",
         "total": "{}, {} at risk.",
         "at_risk": "At risk: {}",
+        "missing": "Not brought",
+        "brought": "{name}: {shipped} of {ordered}",
     },
 }
 
@@ -280,6 +284,40 @@ class Renderer:
         )
         return self._letter(subject, heading=subject, lead=lead, rows=[], notes=[], footer="")
 
+    def logistics_letter(self, as_of: date, rows: Sequence[LogisticsRow]) -> Letter:
+        """What we did not bring, for logistics. `rows` must not be empty."""
+        money = sum((row.missing_amount for row in rows), Decimal(0))
+        subject = self._text("subject_logistics", as_of, rows=list(rows), money=money)
+        heading, _, lead = subject.partition(": ")
+        shown = [self._logistics_row(number, row, as_of) for number, row in enumerate(rows, 1)]
+        columns = {"fact": self._labels["fact"], "money": self._labels["missing"], "ask": self._labels["ask"]}
+        lead = f"{lead[0].upper()}{lead[1:]}."
+        return self._letter(subject, heading=heading, lead=lead, rows=shown, notes=[], footer="", columns=columns)
+
+    def _logistics_row(self, number: int, row: LogisticsRow, as_of: date) -> dict[str, Any]:
+        client, outlet = clean(row.client_name), clean(row.outlet_name)
+        place = [clean(row.branch_name), "" if outlet == client else outlet, _street(row.address)]
+        lines = [
+            self._labels["brought"].format(name=clean(name), shipped=_quantity(shipped), ordered=_quantity(ordered))
+            for name, ordered, shipped in row.positions
+        ]
+        money = wording.money(row.missing_amount, self.language)
+        more = len(lines) - OUTLETS_NAMED_IN_TASK
+        if more > 0:
+            lines = [*lines[:OUTLETS_NAMED_IN_TASK], self._labels["more_lines"].format(more)]
+        return {
+            "number": number,
+            "client": client,
+            "place": ", ".join(part for part in place if part),
+            "phone": None,
+            "fact": self._text("logistics_fact", as_of, row=row),
+            "outlet_lines": lines,
+            "money": money,
+            "arithmetic": None,
+            "money_line": f"{self._labels['missing']}: {money}",
+            "ask": self._text("logistics_ask", as_of, row=row),
+        }
+
     def _mail_row(self, number: int, row: FollowUp, contacts: Contacts) -> dict[str, Any]:
         lines = self.outlet_lines(row, OUTLETS_NAMED_IN_MAIL)
         return {
@@ -391,7 +429,10 @@ class Renderer:
         rows: Sequence[Mapping[str, Any]],
         notes: Sequence[str],
         footer: str,
+        columns: Mapping[str, str] | None = None,
     ) -> Letter:
+        """columns: other headings than those of a rep's list, by name."""
+        labels = {**self._labels, **(columns or {})}
         values = {
             "language": self.language,
             "subject": subject,
@@ -401,11 +442,11 @@ class Renderer:
             "notes": notes,
             "footer": footer,
             "columns": [
-                (self._labels["number"], "24", "right"),
-                (self._labels["client"], "190", "left"),
-                (self._labels["fact"], "", "left"),
-                (self._labels["money"], "92", "right"),
-                (self._labels["ask"], "230", "left"),
+                (labels["number"], "24", "right"),
+                (labels["client"], "190", "left"),
+                (labels["fact"], "", "left"),
+                (labels["money"], "92", "right"),
+                (labels["ask"], "230", "left"),
             ],
         }
         return Letter(
@@ -489,6 +530,11 @@ def _street(address: str | None) -> str:
 
 def _missed(outlet: OutletEvidence) -> int:
     return max(outlet.missed_cycles, len(outlet.missed_due_dates))
+
+
+def _quantity(value: Any) -> str:
+    """'5', '2.5'."""
+    return f"{Decimal(str(value)).normalize():f}"
 
 
 def _no_bbcode(text: str) -> str:

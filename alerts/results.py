@@ -8,7 +8,6 @@ from decimal import Decimal
 from warehouse.db import Connection
 
 RESULT_DAYS = 7
-PRECISION_DAYS = 28
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,23 @@ class PastRow:
 
 @dataclass(frozen=True)
 class RuleRecord:
-    """Rows of one reason in the last four weeks whose time is over: told, of them useful and false.
+    """Rows of one reason in the last weeks whose time is over, as marts.follow_up_precision counts them.
 
-    Useful: something came, and not by itself. False: wrong data, season, closed, our own fault.
+    right: brought something, or there was a talk. wrong: came by itself, or a false alarm. unknown: neither an answer
+    nor an order. came: roubles that the right ones brought.
     """
 
     told: int
-    useful: int
-    false: int
+    right: int
+    wrong: int
+    unknown: int
     came: Decimal
+
+    @property
+    def precision(self) -> Decimal | None:
+        """Share of the right ones among those of which anything is known."""
+        known = self.right + self.wrong
+        return Decimal(self.right) / known if known else None
 
 
 @dataclass(frozen=True)
@@ -70,13 +77,11 @@ def read_results(conn: Connection, as_of: date, channel: str, instance: str, man
     ).fetchall()
     rules = conn.execute(
         """
-        select rule_id, count(*), count(*) filter (where came_amount > 0 and not is_self_cured),
-               count(*) filter (where is_false_alarm), coalesce(sum(came_amount) filter (where not is_self_cured), 0)
-        from marts.follow_up_outcome
-        where instance = %s and manager_id = %s and is_told and is_complete and as_of >= %s
-        group by rule_id
+        select rule_id, told_rows, right_rows, wrong_rows, unknown_rows, came_amount
+        from marts.follow_up_precision
+        where instance = %s and manager_id = %s and rule_id <> 'all'
         """,
-        [instance, manager_id, as_of - timedelta(days=PRECISION_DAYS)],
+        [instance, manager_id],
     ).fetchall()
     return Results(
         tuple(PastRow(row[0], row[1] or "", tuple(row[2]), *row[3:]) for row in rows),

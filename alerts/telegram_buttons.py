@@ -17,6 +17,8 @@ Key = TypeVar("Key", bound=Button)
 
 DATED = ("will_order", "call_back", "season_or_repairs")
 """Outcomes that agree on a day."""
+ASKS_MORE = "cadence_changed"
+"""Says how often, which no button can: it is written into the task."""
 _CLIENTS_IN_A_ROW, _OUTCOMES_IN_A_ROW, _DAYS_IN_A_ROW = 5, 2, 4
 _DAYS_OFFERED, _MONTHS_OFFERED = 7, 4
 _ROW = re.compile(r"r:([0-9a-f]{32})")
@@ -73,6 +75,7 @@ def keyboard_after(
                 f"o:{pressed.followup_id}:{outcome}",
             )
             for outcome in outcomes()
+            if outcome != ASKS_MORE
         ]
         asked = [list(row) for row in _in_rows(named, _OUTCOMES_IN_A_ROW)]
     elif not pressed.is_final:

@@ -43,8 +43,8 @@ _TEXTS: dict[Language, dict[str, Any]] = {
                    "Номер заказа", "Ждали", "Пропущено", "Обычный заказ, ₽", "Позиций", "Под риском, ₽"),
         "results": ("Сообщили", "Клиент", "Причина", "Под риском, ₽", "Итог", "Договорились на", "Заказал",
                     "Пришло, ₽"),
-        "reasons": ("Причина", "Клиентов сегодня", "Под риском, ₽", "Сообщили за 28 дней", "С пользой", "Ложных",
-                    "Пришло, ₽"),
+        "reasons": ("Причина", "Клиентов сегодня", "Под риском, ₽", "Сообщили за 4 недели", "По делу", "Зря",
+                    "Неизвестно", "Точность", "Пришло, ₽"),
         "total": "Итого",
         "outcome_hint": ("Итог звонка", "Выберите из списка; дату и подробности — в комментарий."),
         "quality": ("Проверка", "Точек"),
@@ -70,7 +70,8 @@ _TEXTS: dict[Language, dict[str, Any]] = {
         "points": ("#", "Client", "Outlet", "Format", "Address", "Phone", "What happened", "Last order",
                    "Order number", "Expected", "Missed", "Usual order, ₽", "Items", "At risk, ₽"),
         "results": ("Told", "Client", "Reason", "At risk, ₽", "Outcome", "Agreed for", "Ordered", "Came, ₽"),
-        "reasons": ("Reason", "Clients today", "At risk, ₽", "Told in 28 days", "Useful", "False", "Came, ₽"),
+        "reasons": ("Reason", "Clients today", "At risk, ₽", "Told in 4 weeks", "Right", "Wrong",
+                    "Unknown", "Precision", "Came, ₽"),
         "total": "Total",
         "outcome_hint": ("Outcome of the call", "Pick one; dates and details go to the comment."),
         "quality": ("Check", "Outlets"),
@@ -90,6 +91,7 @@ class _Formats:
     text: Format
     strong: Format
     number: Format
+    share: Format
     money: Format
     money_left: Format
     money_total: Format
@@ -148,6 +150,7 @@ def _formats(book: xlsxwriter.Workbook) -> _Formats:
         text=book.add_format({**cell, "text_wrap": True}),
         strong=book.add_format({**cell, "text_wrap": True, "bold": True}),
         number=book.add_format({**cell, "num_format": "0", "align": "left"}),
+        share=book.add_format({**cell, "num_format": "0%", "align": "left"}),
         money=book.add_format({**cell, "num_format": "#,##0", "align": "right", "bold": True, "indent": 1}),
         money_left=book.add_format({**cell, "num_format": "#,##0", "align": "left", "bold": True}),
         money_total=book.add_format(
@@ -332,16 +335,18 @@ def _reasons(
     names = reasons.names(renderer.language)
     today = {reason for row in rows for reason in row.reasons}
     shown = [reason for reason in names if reason in today or reason in results.rules]
-    widths = (34, 18, 16, 20, 12, 12, 16)
+    widths = (34, 18, 16, 20, 12, 12, 13, 12, 16)
     _head(sheet, texts["reasons"], widths, formats, rows=len(shown))
     for line, reason in enumerate(shown, 1):
         record = results.rules.get(reason)
         _text(sheet, line, 0, names[reason], formats.strong)
         sheet.write_number(line, 1, sum(reason in row.reasons for row in rows), formats.number)
         sheet.write_number(line, 2, float(_money_of(rows, reason)), formats.money)
-        for column, value in enumerate((record.told, record.useful, record.false) if record else (None,) * 3, 3):
+        counts = (record.told, record.right, record.wrong, record.unknown) if record else (None,) * 4
+        for column, value in enumerate(counts, 3):
             _number(sheet, line, column, value, formats.number)
-        _number(sheet, line, 6, record.came if record else None, formats.money)
+        _number(sheet, line, 7, record.precision if record else None, formats.share)
+        _number(sheet, line, 8, record.came if record else None, formats.money)
     _print_setup(sheet, texts, landscape=True)
 
 

@@ -11,6 +11,7 @@ from polka.commands import (
     forecast,
     mapping,
     past_list,
+    precision,
     preview,
     reference,
     reland,
@@ -41,6 +42,7 @@ app.add_typer(reference.app, name="reference")
 app.add_typer(telegram.app, name="telegram")
 app.command()(preview.preview)
 app.command("list")(past_list.past_list)
+app.command()(precision.precision)
 app.command()(backtest.backtest)
 app.command()(forecast.forecast)
 app.command()(backfill.backfill)

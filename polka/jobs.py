@@ -376,9 +376,12 @@ def settle(as_of: str, outcomes: list[dict[str, Any]], names: list[str]) -> dict
     `names` are the branches of the day; a branch whose delivery task died has no outcome. Raises DeliveryIncomplete.
     """
     from alerts.deliver import withdraw_answered
+    from alerts.logistics import tell_logistics
 
     settings = get_settings()
-    withdrawn = withdraw_answered(date.fromisoformat(as_of), _channel_connections(), rehearsal=not settings.send)
+    day, connections = date.fromisoformat(as_of), _channel_connections()
+    withdrawn = withdraw_answered(day, connections, rehearsal=not settings.send)
+    tell_logistics(day, connections, rehearsal=not settings.send)
     problems = [f"{o['branch']}: {o['held']}" for o in outcomes if o.get("held")]
     problems += [f"{o['branch']}: rows failed: {o['failed']}" for o in outcomes if o.get("failed")]
     problems += [

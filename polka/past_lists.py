@@ -3,12 +3,10 @@
 Neither is ever sent: the first is read from the ledger, the second from temporary tables (warehouse.rule_replay).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
-
-from psycopg import sql
 
 from alerts.followups import FollowUp, follow_up_from_payload
 from alerts.freeze import would_be_told
@@ -122,7 +120,7 @@ def known_now(as_of: date, url: str, *, channel: str | None = None) -> KnownNow:
             rows = would_be_told(conn, as_of, told, relation="pg_temp.follow_up")
         now = {_client(row): row for row in rows}
         found = compare(before, now)
-        documents = _changed_documents(
+        documents = changed_documents(
             conn, as_of, then_at, [(one.then or one.now).instance for one in found if one.then or one.now],  # type: ignore[union-attr]
             [(one.then or one.now).client_id for one in found if one.then or one.now],  # type: ignore[union-attr]
         )  # fmt: skip
@@ -218,33 +216,35 @@ def _known_at(conn: Connection, as_of: date) -> datetime:
     return moment
 
 
-def _changed_documents(
+def changed_documents(
     conn: Connection, as_of: date, then_at: datetime, instances: Sequence[str], clients: Sequence[str]
 ) -> dict[tuple[str, str], list[Document]]:
     """Documents of the clients, dated up to the day, that landed or changed after `then_at`."""
     if not clients:
         return {}
-    statements: Iterable[sql.Composed] = (
-        sql.SQL(_CHANGED).format(
-            kind=sql.Literal(kind),
-            table=sql.Identifier("raw", f"onec_{kind}"),
-            history=sql.Identifier("raw_history", f"onec_{kind}"),
-            owner=sql.Identifier(owner),
-            owners=sql.Identifier("partners" if owner == "partner_id" else "entities"),
-            dated=sql.SQL("null::timestamptz" if kind == "agreement" else "d.dated_at"),
-            posted=sql.SQL("true" if kind == "agreement" else "d.posted"),
-            posted_then=sql.SQL("true" if kind == "agreement" else "h.posted"),
-        )
-        for kind, owner in _DOCUMENTS.items()
-    )
+    statements = [_changed(kind, owner) for kind, owner in _DOCUMENTS.items()]
     rows = conn.execute(
-        sql.SQL(_OWNERS) + sql.SQL(" union all ").join(statements) + sql.SQL(" order by 4 nulls last, 5, 1, 6"),
+        f"{_OWNERS} {' union all '.join(statements)} order by 4 nulls last, 5, 1, 6",
         {"as_of": as_of, "then_at": then_at, "instances": list(instances), "clients": list(clients)},
     ).fetchall()
     found: dict[tuple[str, str], list[Document]] = {}
     for kind, instance, client, dated_on, number, record_id, cause, landed_at in rows:
         found.setdefault((instance, client), []).append(Document(kind, record_id, number, dated_on, cause, landed_at))
     return found
+
+
+def _changed(kind: str, owner: str) -> str:
+    has_day = kind != "agreement"
+    return _CHANGED.format(
+        kind=f"'{kind}'",
+        table=f"raw.onec_{kind}",
+        history=f"raw_history.onec_{kind}",
+        owner=owner,
+        owners="partners" if owner == "partner_id" else "entities",
+        dated="d.dated_at" if has_day else "null::timestamptz",
+        posted="d.posted" if has_day else "true",
+        posted_then="h.posted" if has_day else "true",
+    )
 
 
 _OWNERS = """

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     telegram_connection: str = "telegram_main"
     email_connection: str = "smtp_default"
     email_from: str = "polka@localhost"
+    logistics_email: str | None = Field(None, description="Who is told daily what we did not bring; nobody when absent")
     list_cap: int = Field(15, ge=1, description="Rows a rep gets in one day at most")
 
     extract_schedule: str = Field("7 5-20 * * *", description="Cron, or 'manual'")

@@ -52,6 +52,10 @@ create table marts.follow_up_outcome (
     rule_id text not null, is_told boolean not null, is_complete boolean, ordered_on date,
     came_amount numeric(18, 2) not null, is_self_cured boolean, is_false_alarm boolean not null
 );
+create table marts.follow_up_precision (
+    instance text, rule_id text, manager_id text, told_rows integer, right_rows integer, wrong_rows integer,
+    unknown_rows integer, came_amount numeric(18, 2)
+);
 create table intermediate.int_manager_contact (
     instance text, manager_id text, manager_name text, email text, phone text, is_active boolean
 );

@@ -1,18 +1,21 @@
 """A past list is shown in the very words that were sent, by every channel, whatever changes afterwards."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
 
 import pytest
 
 from alerts.deliver import deliver
+from alerts.followups import FollowUp, follow_up_from_payload
 from alerts.freeze import freeze
 from alerts.render import Renderer
 from alerts.sent import with_phones, without_phones
 from clients.connection import Connection
-from polka.past_lists import NoSuchList, known_then
+from polka.past_lists import NoSuchList, changed_documents, compare, known_then
 from tests.support import amocrm as amocrm_account
 from tests.support import hubspot as hubspot_account
 from tests.support import telegram as telegram_bot
@@ -115,3 +118,72 @@ def test_phones_come_back_to_their_places() -> None:
     assert not any(phone in kept for phone in phones.values())
     assert with_phones(kept, phones) == text
     assert with_phones(kept, {}).startswith(", ; ")
+
+
+THEN = datetime(2025, 6, 10, 4, 0, tzinfo=UTC)
+LATER = THEN + timedelta(days=1)
+ORDER = """
+insert into {} (instance, record_id, number, dated_at, posted, deletion_mark, partner_id, row_hash, loaded_at, load_id
+                {}) values (%s, %s, %s, %s, %s, %s, 'p1', '\\x00', %s, 1 {})
+"""
+
+
+@pytest.mark.parametrize(
+    ("dated", "loaded", "deleted", "posted", "was_posted", "cause"),
+    [
+        ("2025-06-08", LATER, None, True, None, "back_dated"),
+        ("2025-06-10", LATER, None, True, None, "late"),
+        ("2025-06-08", LATER, None, True, True, "edited"),
+        ("2025-06-08", LATER, None, False, True, "deleted"),
+        ("2025-06-08", THEN - timedelta(days=2), LATER, True, None, "deleted"),
+        ("2025-06-08", LATER, None, True, False, "back_dated"),
+        ("2025-06-08", LATER, None, False, None, None),
+        ("2025-06-08", THEN - timedelta(days=2), None, True, None, None),
+        ("2025-06-11", LATER, None, True, None, None),
+    ],
+)
+def test_the_document_that_changed_a_list_is_named_with_what_became_of_it(
+    database: str,
+    dated: str,
+    loaded: datetime,
+    deleted: datetime | None,
+    posted: bool,
+    was_posted: bool | None,
+    cause: str | None,
+) -> None:
+    with connect(database) as conn:
+        conn.execute("create table intermediate.int_outlet (instance text, client_id text, partner_id text)")
+        conn.execute("insert into intermediate.int_outlet values ('onec_main', 'client-1', 'p1')")
+        conn.execute("insert into ops.source_instance (instance, kind, time_zone) values ('onec_main', 'onec', 'UTC')")
+        conn.execute(
+            ORDER.format("raw.onec_order", ", deleted_at", ", %s").encode(),
+            ["onec_main", "o1", "УТ-1", f"{dated} 09:00+00", posted, False, loaded, deleted],
+        )
+        if was_posted is not None:
+            conn.execute(
+                ORDER.format("raw_history.onec_order", ", replaced_at, replaced_by_load_id", ", %s, 2").encode(),
+                ["onec_main", "o1", "УТ-1", f"{dated} 09:00+00", was_posted, False, THEN - timedelta(days=2), LATER],
+            )
+        found = changed_documents(conn, AS_OF, THEN, ["onec_main"], ["client-1"])
+    if cause is None:
+        assert found == {}
+    else:
+        (document,) = found["onec_main", "client-1"]
+        assert (document.kind, document.number, document.cause) == ("order", "УТ-1", cause)
+        assert document.dated_on == date.fromisoformat(dated)
+        assert document.landed_at == LATER
+
+
+def test_two_lists_are_compared_client_by_client() -> None:
+    def told(number: int, **changes: object) -> tuple[tuple[str, str], FollowUp]:
+        row = follow_up_from_payload(json.dumps(follow_up(number, **changes), default=str))
+        return (row.instance, row.client_id), row
+
+    then = dict([told(1), told(2), told(3)])
+    now = dict([told(2, list_rank=9), told(3, outlets=[outlet(3, missed_cycles=3, money_at_risk=55200)]), told(4)])
+    found = {one.then.client_id if one.then else "new": (one.change, one.fields) for one in compare(then, now)}
+    assert found == {
+        "client-1": ("gone", ()),
+        "client-3": ("changed", ("money_at_risk", "outlets")),
+        "new": ("added", ()),
+    }

@@ -32,6 +32,22 @@ def test_words_of_a_rep(text: str, outcome: str, until: date | None) -> None:
     assert read_answer(text, TODAY) == Answer(outcome, until)
 
 
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("Теперь раз в 2 недели", 14),
+        ("заказ будет раз в неделю", 7),
+        ("другой ритм: раз в 10 дней", 10),
+        ("берут раз в месяц", 30),
+        ("every two weeks now", 14),
+        ("теперь другой ритм", None),
+        ("раз в 900 дней", None),
+    ],
+)
+def test_another_rhythm_in_days(text: str, days: int | None) -> None:
+    assert read_answer(text, TODAY) == Answer("cadence_changed", None, days)
+
+
 @pytest.mark.parametrize("nothing", [None, "", " \n "])
 def test_a_task_closed_without_a_word_says_nothing(nothing: str | None) -> None:
     assert read_answer(nothing, TODAY) is None
@@ -41,5 +57,5 @@ def test_a_task_closed_without_a_word_says_nothing(nothing: str | None) -> None:
 def test_every_label_of_the_list_is_understood_as_itself(language: str) -> None:
     labels = outcome_labels("ru" if language == "ru" else "en")
     read = [answer.outcome for label in labels if (answer := read_answer(label, TODAY))]
-    assert len(set(read)) == len(labels) == 15
+    assert len(set(read)) == len(labels) == 16
     assert read[-1] == "other"

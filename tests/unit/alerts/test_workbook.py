@@ -81,7 +81,7 @@ def test_past_rows_and_reasons_have_their_sheets() -> None:
         date(2025, 6, 3), "=HYPERLINK(1)", ("missed_order", "overdue_debt"), Decimal("36800.50"), "call_back",
         date(2025, 6, 16), date(2025, 6, 9), Decimal("17900"),
     )  # fmt: skip
-    results = Results((past,), {"overdue_debt": RuleRecord(4, 3, 1, Decimal("50000.50"))})
+    results = Results((past,), {"overdue_debt": RuleRecord(5, 3, 1, 1, Decimal("50000.50"))})
     body = build_workbook([row(1), row(2)], Contacts(), Quality(), RENDERER, results=results)
     book = openpyxl.load_workbook(io.BytesIO(body))
     told = [cell.value.date() if cell.is_date else cell.value for cell in book["Результаты 7 дней"][2]]
@@ -92,8 +92,8 @@ def test_past_rows_and_reasons_have_their_sheets() -> None:
     assert book["Результаты 7 дней"]["B2"].data_type == "s"
     listed = [[cell.value for cell in line] for line in book["Причины"].iter_rows(min_row=2)]
     assert listed == [
-        ["Нет заказа вовремя", 2, 73600, None, None, None, None],
-        ["Просрочен долг", 0, 0, 4, 3, 1, 50000.5],
+        ["Нет заказа вовремя", 2, 73600, None, None, None, None, None, None],
+        ["Просрочен долг", 0, 0, 5, 3, 1, 1, 0.75, 50000.5],
     ]
     for name in ("Результаты 7 дней", "Причины"):
         assert book[name].freeze_panes == "C2"

@@ -83,7 +83,12 @@ select
     last_contacts.until_on as last_until_on,
     last_contacts.recorded_on as last_contact_on,
     -- Such an answer agrees on another call; after the others the same story is not told again.
-    coalesce(last_contacts.outcome in ('call_back', 'will_order', 'has_ordered', 'no_answer', 'season_or_repairs'), false)
+    coalesce(
+        last_contacts.outcome in (
+            'call_back', 'will_order', 'has_ordered', 'no_answer', 'season_or_repairs', 'cadence_changed'
+        ),
+        false
+    )
         as is_to_be_asked_again,
     coalesce(now_day.working_day_no - told_day.working_day_no >= {{ var('unanswered_rows_to_escalate') }}, false) as is_unanswered,
     coalesce(classes.abc_class = 'A', false) as is_vip

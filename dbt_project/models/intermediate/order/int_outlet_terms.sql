@@ -78,8 +78,11 @@ select
     own_terms.delivery_weekdays,
     own_terms.cut_off_time,
     own_terms.lead_days,
-    coalesce(of_format.median_first_gap_days, of_all.median_first_gap_days) as median_first_gap_days
+    coalesce(of_format.median_first_gap_days, of_all.median_first_gap_days) as median_first_gap_days,
+    told.cadence_days as told_cadence_days,
+    told.told_on
 from outlets
+left join {{ ref('int_told_cadence') }} as told on outlets.instance = told.instance and outlets.outlet_id = told.outlet_id
 left join closures on outlets.instance = closures.instance and outlets.outlet_id = closures.outlet_id
 left join own_terms on outlets.instance = own_terms.instance and outlets.outlet_id = own_terms.outlet_id
 left join second_orders as of_format

@@ -224,5 +224,5 @@ select
     cast(least(greatest(came_amount, 0), money_at_risk) as numeric(18, 2)) as came_amount,
     -- It came by itself: before anybody could have called, or without anybody having been told.
     came_amount > 0 and (not has_reached or coalesce(ordered_on < recorded_on or outcome = 'has_ordered', false)) as is_self_cured,
-    coalesce(outcome in ('wrong_data', 'season_or_repairs', 'outlet_closed', 'our_fault'), false) as is_false_alarm
+    coalesce(outcome in ('wrong_data', 'season_or_repairs', 'outlet_closed', 'our_fault', 'cadence_changed'), false) as is_false_alarm
 from measured

@@ -28,8 +28,16 @@ rhythm as (
     select * from {{ ref('int_order_rhythm') }}
 ),
 
+terms as (
+    select * from {{ ref('int_outlet_terms') }}
+),
+
+-- What the client has said of his rhythm since goes before the agreement.
 cadence as (
-    select * from {{ ref('int_agreement_cadence') }}
+    select agreements.*
+    from {{ ref('int_agreement_cadence') }} as agreements
+    left join terms on agreements.instance = terms.instance and agreements.outlet_id = terms.outlet_id
+    where terms.told_on is null or coalesce(agreements.valid_from > terms.told_on, false)
 ),
 
 schedule as (
@@ -42,10 +50,6 @@ pending as (
 
 calendar as (
     select * from {{ ref('int_calendar') }}
-),
-
-terms as (
-    select * from {{ ref('int_outlet_terms') }}
 ),
 
 daily as (
@@ -120,25 +124,31 @@ agreed as (
 learned_from as (
     select
         rhythm.*,
-        greatest(rhythm.last_ordered_on, terms.reopened_on) as counted_from
+        greatest(rhythm.last_ordered_on, terms.reopened_on) as counted_from,
+        terms.told_on is not null as is_told,
+        coalesce(terms.told_cadence_days, rhythm.median_gap_days) as gap_days,
+        case when terms.told_on is null then rhythm.late_gap_days end as own_late_gap_days
     from rhythm
     left join cadence on rhythm.instance = cadence.instance and rhythm.outlet_id = cadence.outlet_id
     left join terms on rhythm.instance = terms.instance and rhythm.outlet_id = terms.outlet_id
-    where cadence.outlet_id is null and rhythm.occasions_in_window >= {{ var('min_occasions') }}
+    where
+        cadence.outlet_id is null
+        and (rhythm.occasions_in_window >= {{ var('min_occasions') }} or terms.told_on is not null)
 ),
 
 learned_days as (
     select
         instance,
         outlet_id,
-        median_gap_days,
-        counted_from + cast(ceil(median_gap_days) as integer) as strict_due_on,
-        counted_from + cast(ceil(median_gap_days * stocked_cycles) as integer) as expected_on,
+        is_told,
+        gap_days,
+        counted_from + cast(ceil(gap_days) as integer) as strict_due_on,
+        counted_from + cast(ceil(gap_days * stocked_cycles) as integer) as expected_on,
         counted_from + cast(
-            ceil(greatest(median_gap_days * stocked_cycles + {{ var('learned_grace_days') }}, late_gap_days)) as integer
+            ceil(greatest(gap_days * stocked_cycles + {{ var('learned_grace_days') }}, own_late_gap_days)) as integer
         ) as late_on,
         greatest(
-            cast(floor(({{ as_of() }} - counted_from) / median_gap_days) as integer) - stocked_cycles + 1, 1
+            cast(floor(({{ as_of() }} - counted_from) / gap_days) as integer) - stocked_cycles + 1, 1
         ) as cycles_behind
     from learned_from
 ),
@@ -148,7 +158,7 @@ learned as (
         learned_days.instance,
         learned_days.outlet_id,
         'learned' as basis,
-        round(learned_days.median_gap_days, 2) as cadence_days,
+        round(learned_days.gap_days, 2) as cadence_days,
         coalesce(daily.strict_due_on, learned_days.strict_due_on) as strict_due_on,
         coalesce(daily.next_due_on, learned_days.expected_on) as next_due_on,
         coalesce(daily.late_after, late_day.next_working_day) as late_after,
@@ -157,7 +167,8 @@ learned as (
         cast(greatest(coalesce(daily.cycles_behind, learned_days.cycles_behind), 1) as integer) as missed_cycles
     from learned_days
     left join calendar as late_day on learned_days.late_on = late_day.date_day
-    left join daily on learned_days.instance = daily.instance and learned_days.outlet_id = daily.outlet_id
+    left join daily
+        on learned_days.instance = daily.instance and learned_days.outlet_id = daily.outlet_id and not learned_days.is_told
 ),
 
 expected as (
@@ -180,7 +191,7 @@ judged as (
         cadence.agreement_id,
         expected.cadence_days,
         cadence.every_weeks,
-        coalesce(cadence.weekdays, daily.weekdays) as weekdays,
+        coalesce(cadence.weekdays, case when terms.told_on is null then daily.weekdays end) as weekdays,
         coalesce(rhythm.occasions_total, 0) as occasions_total,
         coalesce(rhythm.occasions_in_window, 0) as occasions_in_window,
         rhythm.last_ordered_on,

@@ -6,6 +6,7 @@ select
     client_id,
     outcome,
     until_on,
+    cadence_days,
     recorded_on,
     recorded_at
 from {{ source('ops', 'follow_up_outcome') }}

@@ -22,10 +22,6 @@ rests as (
     select * from {{ ref('int_receivable_item') }}
 ),
 
-movements as (
-    select * from {{ ref('int_receivable_movement') }}
-),
-
 aged as (
     select
         instance,
@@ -67,7 +63,7 @@ registers as (
     where
         not terms.is_deleted
         and terms.instance not in (
-            select known.instance from movements as known
+            select known.instance from {{ ref('int_receivable_movement') }} as known
             where known.moved_on > {{ as_of() }}
         )
     group by terms.instance, coalesce(terms.legal_entity_id, 'unknown'), coalesce(terms.contract_id, 'unknown')
@@ -95,20 +91,35 @@ keys as (
     where balance <> 0
 ),
 
+owed as (
+    select
+        aged.instance,
+        aged.legal_entity_id,
+        aged.contract_id,
+        aged.open_amount - coalesce(left_over.unallocated, 0) as balance
+    from aged
+    left join left_over
+        on
+            aged.instance = left_over.instance
+            and aged.legal_entity_id = left_over.legal_entity_id
+            and aged.contract_id = left_over.contract_id
+),
+
 -- Shipments of the window use up nearly every debt; those of contracts whose debt is older are all looked at.
 recent as (
     select
         movements.instance,
         movements.legal_entity_id,
         movements.contract_id,
+        owed.balance,
         movements.moved_on,
         movements.amount
-    from movements
-    inner join aged
+    from {{ ref('int_receivable_movement') }} as movements
+    inner join owed
         on
-            movements.instance = aged.instance
-            and movements.legal_entity_id = aged.legal_entity_id
-            and movements.contract_id = aged.contract_id
+            movements.instance = owed.instance
+            and movements.legal_entity_id = owed.legal_entity_id
+            and movements.contract_id = owed.contract_id
     where
         movements.movement_kind = 'shipped'
         and movements.moved_on <= {{ as_of() }}
@@ -117,17 +128,18 @@ recent as (
 
 long_due as (
     select
-        aged.instance,
-        aged.legal_entity_id,
-        aged.contract_id
-    from aged
+        owed.instance,
+        owed.legal_entity_id,
+        owed.contract_id,
+        owed.balance
+    from owed
     left join recent
         on
-            aged.instance = recent.instance
-            and aged.legal_entity_id = recent.legal_entity_id
-            and aged.contract_id = recent.contract_id
-    group by aged.instance, aged.legal_entity_id, aged.contract_id, aged.open_amount
-    having coalesce(sum(recent.amount), 0) < aged.open_amount
+            owed.instance = recent.instance
+            and owed.legal_entity_id = recent.legal_entity_id
+            and owed.contract_id = recent.contract_id
+    group by owed.instance, owed.legal_entity_id, owed.contract_id, owed.balance
+    having coalesce(sum(recent.amount), 0) < owed.balance
 ),
 
 shipped as (
@@ -137,10 +149,11 @@ shipped as (
         movements.instance,
         movements.legal_entity_id,
         movements.contract_id,
+        long_due.balance,
         movements.moved_on,
         movements.amount
     from long_due
-    inner join movements
+    inner join {{ ref('int_receivable_movement') }} as movements
         on
             long_due.instance = movements.instance
             and long_due.legal_entity_id = movements.legal_entity_id
@@ -153,10 +166,11 @@ shipped_days as (
         instance,
         legal_entity_id,
         contract_id,
+        balance,
         moved_on,
         sum(amount) as amount
     from shipped
-    group by instance, legal_entity_id, contract_id, moved_on
+    group by instance, legal_entity_id, contract_id, balance, moved_on
 ),
 
 backwards as (
@@ -203,27 +217,16 @@ balances as (
 
 turnover as (
     select
-        backwards.instance,
-        backwards.legal_entity_id,
-        backwards.contract_id,
-        sum(backwards.amount) filter (where backwards.moved_on > {{ as_of() }} - {{ var('dso_days') }}) as shipped_in_window,
+        instance,
+        legal_entity_id,
+        contract_id,
+        sum(amount) filter (where moved_on > {{ as_of() }} - {{ var('dso_days') }}) as shipped_in_window,
         -- The day on which going back uses the debt up, and the part of it that is needed.
-        max(
-            {{ as_of() }} - backwards.moved_on
-            + (balances.open_amount - balances.unallocated - (backwards.amount_since - backwards.amount)) / backwards.amount
-        ) filter (
-            where
-            backwards.amount > 0
-            and backwards.amount_since >= balances.open_amount - balances.unallocated
-            and backwards.amount_since - backwards.amount < balances.open_amount - balances.unallocated
+        max({{ as_of() }} - moved_on + (balance - (amount_since - amount)) / amount) filter (
+            where amount > 0 and amount_since >= balance and amount_since - amount < balance
         ) as countback_days
     from backwards
-    inner join balances
-        on
-            backwards.instance = balances.instance
-            and backwards.legal_entity_id = balances.legal_entity_id
-            and backwards.contract_id = balances.contract_id
-    group by backwards.instance, backwards.legal_entity_id, backwards.contract_id
+    group by instance, legal_entity_id, contract_id
 ),
 
 entities as (

@@ -29,9 +29,13 @@ _FAR = 240  # days back: where a position is taken off that will be back after h
 
 @dataclass
 class Plantings:
-    """Truths and traps on the anchor's morning, and rows of the tables that people fill which belong to them."""
+    """Truths and traps on the anchor's morning, and rows of the tables that people fill which belong to them.
+
+    `earlier`: what the same stories meant on mornings before it, by the order that they were told of.
+    """
 
     truths: list[dict[str, Any]] = field(default_factory=list)
+    earlier: list[dict[str, Any]] = field(default_factory=list)
     traps: list[dict[str, str]] = field(default_factory=list)
     reference: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     successors: dict[str, str] = field(default_factory=dict)  # product key -> the key that took its place
@@ -69,8 +73,21 @@ class _Host:
     def truth(self, kind: str, product: int | None = None, **details: Any) -> None:
         row = {"kind": kind, "outlet_id": self.outlet.key, "client_id": self.outlet.client.key}
         if product is not None:
-            row["product_id"] = self.world.products[product].key
+            key = self.world.products[product].key
+            row["product_id"] = self.plantings.successors.get(key, key)
         self.plantings.truths.append({**row, **details})
+
+    def lacked(self, product: int, orders: Sequence[Occasion], since: Occasion) -> None:
+        """Two and three orders running without the position: after that it is no habit any more."""
+        for absent_in_a_row, occasion in list(enumerate(orders, start=1))[1:3]:
+            self.told_before(product, "habitual", occasion, absent_in_a_row, since.day.isoformat())
+
+    def told_before(self, product: int, basis: str, order: Occasion, absent: int, last: str | None) -> None:
+        """A truth about an order before the last one."""
+        self.plantings.earlier.append({
+            "kind": "missing_assortment", "outlet_id": self.outlet.key, "product_id": self.world.products[product].key,
+            "basis": basis, "ordered_on": order.day.isoformat(), "absent_in_a_row": absent, "last_ordered_on": last,
+        })  # fmt: skip
 
     def trap(self, kind: str) -> None:
         self.plantings.traps.append({"kind": kind, "outlet_id": self.outlet.key, "outlet_name": self.outlet.name})
@@ -104,6 +121,7 @@ def plant(world: World) -> Plantings:
                 host.outlet.plan.frozen_prices_from = None
     _standards(world, plantings)
     plantings.truths.sort(key=lambda row: (row["kind"], row["outlet_id"], row.get("product_id", "")))
+    plantings.earlier.sort(key=lambda row: (row["ordered_on"], row["outlet_id"], row["product_id"]))
     plantings.traps.sort(key=lambda row: (row["kind"], row["outlet_id"]))
     return plantings
 
@@ -184,6 +202,7 @@ def absent(positions: int, orders: int, *, taken_back: bool = False) -> Story:
         for occasion in host.past[-orders:]:
             occasion.differs = Difference(taken_back=gone) if taken_back else Difference(without=gone)
         for product in gone:
+            host.lacked(product, host.past[-orders:-1], last)
             host.truth(
                 "missing_assortment", product, basis="habitual", ordered_on=host.last.day.isoformat(),
                 absent_in_a_row=orders, last_ordered_on=last.day.isoformat(), usual_quantity=host.usual[product],
@@ -205,6 +224,9 @@ def agreed_and_never_bought(host: _Host, rng: Random) -> bool:
             min_quantity="6" if product == never else "",
             valid_from=(host.last.day - 60 * DAY).isoformat(),
         )
+    for occasion in host.past[:-1]:
+        if occasion.day >= host.last.day - 60 * DAY:
+            host.told_before(never, "agreed", occasion, 7, None)
     host.truth(
         "missing_assortment", never, basis="agreed", ordered_on=host.last.day.isoformat(), absent_in_a_row=7,
         last_ordered_on=None, usual_quantity=6, missing_amount="0.00",
@@ -418,6 +440,8 @@ def lost_position(host: _Host, rng: Random) -> bool:
     for occasion in host.outlet.plan.occasions:
         if occasion.day > host.world.anchor - 195 * DAY:
             occasion.differs = Difference(without=frozenset([gone]))
+    off = [o for o in host.past if o.differs]
+    host.lacked(gone, off, host.past[-len(off) - 1])
     host.truth("lost_position", gone)
     return True
 
@@ -431,6 +455,8 @@ def relisted_position(host: _Host, rng: Random) -> bool:
     missed = host.past[-5].day - max(o.day for o in host.past if o.day <= host.world.anchor - _FAR * DAY)
     if missed <= timedelta(days=185):
         return False
+    off = [o for o in host.past if o.differs]
+    host.lacked(gone, off, host.past[-len(off) - 6])
     host.truth("relisted_position", gone)
     return True
 

@@ -518,6 +518,11 @@ class World:
                 )
             )
 
+    def sku(self, product: int) -> str:
+        """Key of the product, or of the one that took its place."""
+        key = self.products[product].key
+        return self.plantings.successors.get(key, key)
+
     def _part_of(self, line: Line, quantity: int) -> Line:
         vat_percent = self.products[line.product].vat_percent
         return priced_line(line.product, quantity, line.price, line.discount_percent, vat_percent)

@@ -8,6 +8,7 @@ from typing import Any
 from simulators.world.baskets import Plantings
 from simulators.world.build import Outlet, World, morning
 from simulators.world.crm import crm_identity
+from simulators.world.novelties import QUARTER, without_news
 from simulators.world.plan import Stop
 
 LOST_DAYS = 180  # silent for so long: nobody calls any more
@@ -34,14 +35,14 @@ def manifest(world: World, day: date) -> dict[str, Any]:
         "planted": sorted(planted, key=lambda item: (item["client_id"], item["outlet_id"])),
         "traps": sorted(traps, key=lambda item: (item["kind"], item["outlet_id"])),
         "reasons": _reasons(world, day, baskets),
-        "baskets": {"truths": baskets.truths, "traps": baskets.traps},
+        "baskets": {"truths": baskets.truths, "earlier": baskets.earlier, "traps": baskets.traps},
         "control": _control(world, day),
         "crm_identity": crm_identity(world, day),
     }
 
 
 def _reasons(world: World, day: date, baskets: Plantings) -> list[dict[str, Any]]:
-    """Other reasons to call: who, whose client, since when, roubles. Of new positions the plans say nothing.
+    """Other reasons to call: who, whose client, since when, roubles.
 
     An order that lacks something weekly is lost twice in the four weeks to come (each time with a chance of one half);
     one that is smaller, once (one quarter). Both outlets that are chosen for this order weekly.
@@ -59,7 +60,7 @@ def _reasons(world: World, day: date, baskets: Plantings) -> list[dict[str, Any]
         if asked >= SMALLEST_DEBT:
             found.append(_reason(debtors[key], "overdue_debt", key, None, asked))
     stocked = {product for (_, _, product), quantity in world.ledger.stock(morning(day)).items() if quantity > 0}
-    on_hand = {world.products[product].key for product in stocked}
+    on_hand = {world.sku(product) for product in stocked}
     lacking: dict[str, list[dict[str, Any]]] = {}
     for truth in baskets.truths:
         if truth["kind"] == "missing_assortment" and truth["product_id"] in on_hand:
@@ -72,6 +73,9 @@ def _reasons(world: World, day: date, baskets: Plantings) -> list[dict[str, Any]
         amount = 2 * sum(kopecks(truth["missing_amount"]) for truth in truths)
         ordered = date.fromisoformat(truths[0]["ordered_on"])
         found.append(_reason(outlets[key], "missing_assortment", key, ordered, amount))
+    for silent in without_news(world, day):
+        since = silent.last_new_on + QUARTER
+        found.append(_reason(silent.outlet, "no_new_positions", silent.outlet.key, since, silent.worth))
     return sorted(found, key=lambda item: (item["reason"], item["subject_id"]))
 
 

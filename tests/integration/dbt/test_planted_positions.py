@@ -118,6 +118,28 @@ def test_missing_positions_are_those_planted(built: Built) -> None:
     assert sorted(found) == sorted(expected)
 
 
+def test_every_order_of_the_history_tells_what_was_planted_then(built: Built) -> None:
+    """Not the last orders only: what the list of each past morning had to say of its last orders, and nothing more."""
+    baskets = manifest(built.world, TODAY)["baskets"]
+    missing = [truth for truth in baskets["truths"] if truth["kind"] == "missing_assortment"]
+    expected = {
+        (*key(t), t["basis"], day(t["ordered_on"]), t["absent_in_a_row"], day(t["last_ordered_on"]))
+        for t in [*missing, *baskets["earlier"]]
+    }
+    found = built.rows("""
+        select outlet_id, product_id, basis, ordered_on, absent_in_a_row, last_ordered_on
+        from marts.order_assortment_gap where is_alert
+    """)
+    assert len(found) == len(set(found))
+    assert set(found) == expected
+    assert len({row[3] for row in found}) >= 12, "many mornings"
+    reduced = built.rows("select outlet_id, ordered_on from marts.order_compliance where is_quantity_alert")
+    assert set(reduced) == {(t["outlet_id"], day(t["ordered_on"])) for t in built.planted("reduced_quantity")}
+    judged = built.rows("select count(distinct ordered_on), count(*) from marts.order_compliance")
+    assert judged[0][0] >= 200
+    assert judged[0][1] >= 8000
+
+
 def test_reduced_orders_are_those_planted(built: Built) -> None:
     found = built.rows(f"""
         select outlet_id, ordered_on, expected_amount, ordered_amount, shortfall_amount
@@ -197,6 +219,45 @@ def test_positions_to_offer_are_those_of_the_plan(built: Built) -> None:
     )
     new = {truth["outlet_id"] for truth in built.planted("new_position")}
     assert not [row for row in found if row[0] in new and row[5]]
+
+
+def test_who_took_nothing_new_is_told_by_the_manifest(built: Built) -> None:
+    """Of who orders in time and is known long enough: a second reading of the plan, and the marts, outlet by outlet."""
+    told = {
+        reason["subject_id"]: Decimal(reason["money_at_risk"])
+        for reason in manifest(built.world, TODAY)["reasons"]
+        if reason["reason"] == "no_new_positions"
+    }
+    assert len(told) >= 10
+    stock = {built.world.sku(p) for (_, _, p), units in built.world.ledger.stock(morning(TODAY)).items() if units > 0}
+    regular = {
+        outlet
+        for (outlet,) in built.rows(
+            "select outlet_id from marts.order_expectation where status = 'on_time' and history_state = 'established'"
+        )
+    }
+    offers: dict[str, list[tuple[Fraction, Fraction, str]]] = {}
+    for offer in built.positions.offers():
+        if offer.is_alert and offer.product_id in stock and offer.outlet_id in regular:
+            best_first = (-Fraction(offer.holders, offer.peers), -offer.monthly_amount, offer.product_id)
+            offers.setdefault(offer.outlet_id, []).append(best_first)
+    assert told == {
+        outlet: roubles(Fraction(sum(roubles(-money) for _, money, _ in sorted(found)[:3])) * 50)
+        for outlet, found in offers.items()
+    }
+    asked = {
+        outlet for (outlet,) in built.rows("select distinct outlet_id from marts.placement_opportunity where is_alert")
+    }
+    assert told.keys() <= asked
+    got_one = {truth["outlet_id"] for truth in built.planted("new_position")}
+    little = {
+        trap["outlet_id"]
+        for trap in manifest(built.world, TODAY)["traps"]
+        if trap["kind"] in {"little_history", "single_order", "closed", "lapsed", "draft"}
+    }
+    assert got_one
+    assert little
+    assert not told.keys() & (got_one | little)
 
 
 def roubles(kopecks: Fraction) -> Decimal:

@@ -63,13 +63,15 @@ class Built:
     def __init__(self, url: str, lines: int, say: Say) -> None:
         self.url, self.lines, self.say = url, lines, say
         self.days = 0
+        say(f"  {lines:,} lines: landing a history of {History(lines).days:,} working days")
         started = time.monotonic()
         with connect(url) as conn:
             fill_production_calendar(conn)
             History(lines).write(conn)
         with connect(url, autocommit=True) as conn:
             conn.execute("vacuum analyze")
-        say(f"  {lines:,} order lines landed in {time.monotonic() - started:.0f} s")
+        say(f"  {lines:,} lines: landed in {time.monotonic() - started:.0f} s")
+        say(f"  {lines:,} lines: building everything from nothing; the longest step")
         self._dbt("seed")
         self.full = self.build()
         say(f"  {lines:,} lines: full build {self.full.wall:.0f} s, its models {self.full.seconds:.0f} s")
@@ -126,9 +128,11 @@ def _typical(builds: list[Build]) -> Build:
 
 def _aggregates(built: Built) -> list[Result]:
     """The same aggregates alone, one after the other: by dbt with indexes, contracts and comments, and bare."""
+    built.say("  aggregates: bare statements, one after the other")
     with connect(built.url, autocommit=True) as conn:
         conn.execute(f"set work_mem = '{get_settings().build_work_mem}'".encode())  # what a build gets, the peer gets
         bare = sum(create_aggregates(conn).values())
+    built.say(f"  aggregates: bare {bare:.0f} s; now the same models by dbt, in one thread")
     ours = built.build("--full-refresh", "--threads", "1", select=tuple(AGGREGATES))
     built.say(f"  aggregates: bare {bare:.0f} s, ours {ours.seconds:.0f} s")
     return [Result(f"full_build_{built.lines:.0e}", "time", "s", ours.seconds, "create_table_as", bare, at_most=3.0)]
@@ -146,6 +150,7 @@ def _questions(built: Built) -> list[Result]:
                 "manager": "select record_id from raw.onec_manager order by record_id limit 8",
             }.items()
         }
+    built.say(f"  {len(QUESTIONS)} questions, by eight clients at once: from the marts, then from the flat lines")
     as_of = built.as_of
     month = (as_of.replace(day=1) - timedelta(days=1)).replace(day=1)
     for question in QUESTIONS:

@@ -2,6 +2,7 @@
     config(
         materialized='table',
         indexes=[{'columns': ['document_kind', 'instance', 'document_id']}],
+        pre_hook='set local parallel_tuple_cost = 0',
         post_hook='{{ analyze_this() }}'
     )
 }}
@@ -9,7 +10,8 @@
 -- depends_on: {{ ref('int_meaning_now') }}
 -- Documents that are no longer what the marts were built from: new, changed, moved or gone (no fingerprint), or with a word
 -- in them whose meaning has changed. Each with the day it belongs to now, and the one it belonged to then; those of a build
--- that died belonged to several.
+-- that died belonged to several. All documents are compared, and everything waits for it: the planner, who cannot know that
+-- nearly all of them are the same, is told not to mind how many rows its workers hand over.
 {% set built = built_keys('int_document_built') -%}
 {% set built_meanings = built_keys('int_meaning_built') -%}
 {% set order_lines = built_relation('marts', 'fct_order_line') -%}

@@ -3,7 +3,10 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='fail',
-        pre_hook="{{ delete_of_changed_words(delete_changed_outlet_months('int_standard_month_changed')) }}",
+        pre_hook=[
+            "{{ delete_of_changed_words(delete_changed_outlet_months('int_standard_month_changed')) }}",
+            'set local enable_nestloop = off',
+        ],
         post_hook='{{ analyze_this() }}',
         indexes=[
             {'columns': ['instance', 'outlet_id', 'month_start', 'standard_kind', 'standard'], 'unique': true},
@@ -15,6 +18,7 @@
 -- depends_on: {{ ref('int_standard_month_changed') }}
 -- Three meanings of "qualitative distribution", each under its own name: the must-list, at least so many positions, and the
 -- standard of the outlet's format. Gross as it is; fair without what we did not deliver.
+-- Nobody can tell the planner how many positions the must-lists ask of all outlets: it thinks of one, and would loop over them.
 with outlets as (
     select outlets.*
     from {{ ref('int_standard_outlet') }} as outlets
@@ -88,6 +92,7 @@ bought as (
             and required.sku_id = sales.sku_id
             and required.judged_on >= sales.sold_on
             and sales.sold_on > required.judged_on - 365
+            and sales.sold_on > (select min(outlets.judged_on) from outlets) - 365
     group by
         required.instance, required.outlet_id, required.month_start, required.judged_on, required.sku_id, sales.sold_on
 ),

@@ -133,7 +133,9 @@ def _aggregates(built: Built) -> list[Result]:
         conn.execute(f"set work_mem = '{get_settings().build_work_mem}'".encode())  # what a build gets, the peer gets
         bare = sum(create_aggregates(conn).values())
     built.say(f"  aggregates: bare {bare:.0f} s; now the same models by dbt, in one thread")
-    ours = built.build("--full-refresh", "--threads", "1", select=tuple(AGGREGATES))
+    # A refreshed table takes the views on it along: the one that an aggregate reads is built again.
+    selected = (*AGGREGATES, "int_active_placement")
+    ours = built.build("--full-refresh", "--threads", "1", select=selected)
     built.say(f"  aggregates: bare {bare:.0f} s, ours {ours.seconds:.0f} s")
     return [Result(f"full_build_{built.lines:.0e}", "time", "s", ours.seconds, "create_table_as", bare, at_most=3.0)]
 

@@ -442,11 +442,11 @@ class Renderer:
             "notes": notes,
             "footer": footer,
             "columns": [
-                (labels["number"], "24", "right"),
-                (labels["client"], "190", "left"),
-                (labels["fact"], "", "left"),
-                (labels["money"], "92", "right"),
-                (labels["ask"], "230", "left"),
+                (labels["number"], "3%", "right"),
+                (labels["client"], "25%", "left"),
+                (labels["fact"], "37%", "left"),
+                (labels["money"], "12%", "right"),
+                (labels["ask"], "23%", "left"),
             ],
         }
         return Letter(

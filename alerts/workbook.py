@@ -28,6 +28,7 @@ _TEXTS: dict[Language, dict[str, Any]] = {
     "ru": {
         "sheets": ("Сводка", "Список", "Точки", "Результаты 7 дней", "Причины", "Качество данных"),
         "title": "Список на {}",
+        "nothing": "Замечаний нет",
         "rep": "Менеджер",
         "clients": "Клиентов в списке",
         "outlets": "Точек без заказа",
@@ -56,6 +57,7 @@ _TEXTS: dict[Language, dict[str, Any]] = {
     "en": {
         "sheets": ("Summary", "List", "Outlets", "Results of 7 days", "Reasons", "Data quality"),
         "title": "List for {}",
+        "nothing": "Nothing to tell",
         "rep": "Rep",
         "clients": "Clients in the list",
         "outlets": "Outlets without an order",
@@ -175,6 +177,7 @@ def _summary(
     for column, width in enumerate(widths):
         sheet.set_column(column, column, width)
     if not rows:
+        sheet.write_string(0, 0, texts["nothing"], formats.title)
         return
     first = rows[0]
     day = wording.day_with_weekday(first.as_of, first.as_of, renderer.language)

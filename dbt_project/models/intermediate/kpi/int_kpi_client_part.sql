@@ -20,37 +20,18 @@ months as (
     cross join lateral generate_series(bounds.first_month, bounds.last_day, interval '1 month') as month_start
 ),
 
-cards as (
-    select
-        instance,
-        client_id as card_id,
-        min(first_purchased_on) as first_on
-    from bought
-    group by instance, client_id
-),
-
--- Who was registered anew lives on as the same client, since the first purchase of the former card. One row per card, so that
--- what is joined to it keeps its own statistics.
 clients as (
-    select
-        cards.instance,
-        cards.card_id,
-        coalesce(successors.successor_id, cards.card_id) as client_id,
-        min(cards.first_on) over (
-            partition by cards.instance, coalesce(successors.successor_id, cards.card_id)
-        ) as first_on
-    from cards
-    left join {{ ref('int_client_successor') }} as successors
-        on cards.instance = successors.instance and cards.card_id = successors.client_id
+    select * from {{ ref('int_client_cohort') }}
 ),
 
 first_purchases as (
     select
         instance,
         client_id,
-        first_on
+        first_purchase_on as first_on,
+        bool_or(bought_after_a_year) as is_kept
     from clients
-    group by instance, client_id, first_on
+    group by instance, client_id, first_purchase_on
 ),
 
 -- Since when the warehouse knows anything: nobody can have been a client for longer than that.
@@ -67,13 +48,13 @@ active as (
     select
         clients.instance,
         clients.client_id,
-        clients.first_on,
+        clients.first_purchase_on as first_on,
         bought.month_start,
         (array_agg(bought.client_id order by bought.last_purchased_on desc, bought.client_id))[1] as buyer_id
     from bought
     inner join bounds on bought.month_start >= bounds.first_month
     inner join clients on bought.instance = clients.instance and bought.client_id = clients.card_id
-    group by clients.instance, clients.client_id, clients.first_on, bought.month_start
+    group by clients.instance, clients.client_id, clients.first_purchase_on, bought.month_start
 ),
 
 -- The last answer of each client in the month; and who answered at all, of those who bought or answered in it.
@@ -127,33 +108,13 @@ tenure as (
     inner join history on active.instance = history.instance
 ),
 
--- One purchase in the window is enough: looked up card by card.
-kept as (
-    select distinct
-        clients.instance,
-        clients.client_id
-    from clients
-    cross join
-        lateral (
-            select purchases.purchased_on
-            from {{ ref('int_client_purchase_day') }} as purchases
-            where
-                purchases.instance = clients.instance
-                and purchases.client_id = clients.card_id
-                and purchases.purchased_on between clients.first_on + 366
-                and least(clients.first_on + 366 + {{ var('retention_window_days') }}, {{ as_of() }})
-            order by purchases.purchased_on
-            limit 1
-        ) as one
-),
-
 -- Judged in the month in which the window of the client's own cohort closes for its last client.
 cohorts as (
     select
         first_purchases.instance,
         first_purchases.client_id,
         months.month_start,
-        case when kept.client_id is not null then 1 else 0 end as is_kept
+        case when first_purchases.is_kept then 1 else 0 end as is_kept
     from first_purchases
     inner join history
         on
@@ -163,7 +124,6 @@ cohorts as (
         on
             cast(date_trunc('month', first_purchases.first_on) + interval '1 month - 1 day' as date)
             + 366 + {{ var('retention_window_days') }} between months.month_start and months.month_end
-    left join kept on first_purchases.instance = kept.instance and first_purchases.client_id = kept.client_id
 ),
 
 spent as (

@@ -5,29 +5,8 @@ with months as (
     select * from {{ ref('int_client_month_so_far') }}
 ),
 
-cards as (
-    select
-        instance,
-        client_id as card_id,
-        min(first_purchased_on) as first_purchase_on
-    from months
-    where purchase_days > 0
-    group by instance, client_id
-),
-
--- Who was registered anew lives on as the same client, in the cohort of the former card. One row per card, so that what is
--- joined to it keeps its own statistics: the planner takes a key worked out here for a few values, and loops.
 clients as (
-    select
-        cards.instance,
-        cards.card_id,
-        coalesce(successors.successor_id, cards.card_id) as client_id,
-        min(cards.first_purchase_on) over same_client as first_purchase_on,
-        cast(date_trunc('month', min(cards.first_purchase_on) over same_client) as date) as cohort_month
-    from cards
-    left join {{ ref('int_client_successor') }} as successors
-        on cards.instance = successors.instance and cards.card_id = successors.client_id
-    window same_client as (partition by cards.instance, coalesce(successors.successor_id, cards.card_id))
+    select * from {{ ref('int_client_cohort') }}
 ),
 
 -- Since when anything is known: who bought soon after that may have been a client long before.
@@ -44,6 +23,7 @@ cohorts as (
         instance,
         cohort_month,
         count(distinct client_id) as clients_total,
+        count(distinct client_id) filter (where bought_after_a_year) as clients_bought_after_a_year,
         bool_and(
             first_purchase_on + 366 + {{ var('retention_window_days') }} < {{ as_of() }}
         ) as year_window_is_complete
@@ -56,6 +36,7 @@ cohort_months as (
         cohorts.instance,
         cohorts.cohort_month,
         cohorts.clients_total,
+        cohorts.clients_bought_after_a_year,
         cohorts.year_window_is_complete,
         cast(months.month_start as date) as month_start,
         cast(months.month_start + interval '1 month - 1 day' as date) as month_end
@@ -101,28 +82,6 @@ money as (
     group by clients.instance, clients.cohort_month, months.month_start
 ),
 
--- One purchase in the window is enough: looked up card by card.
-after_a_year as (
-    select
-        clients.instance,
-        clients.cohort_month,
-        count(distinct clients.client_id) as clients_bought_after_a_year
-    from clients
-    cross join
-        lateral (
-            select purchases.purchased_on
-            from {{ ref('int_client_purchase_day') }} as purchases
-            where
-                purchases.instance = clients.instance
-                and purchases.client_id = clients.card_id
-                and purchases.purchased_on between clients.first_purchase_on + 366
-                and least(clients.first_purchase_on + 366 + {{ var('retention_window_days') }}, {{ as_of() }})
-            order by purchases.purchased_on
-            limit 1
-        ) as one
-    group by clients.instance, clients.cohort_month
-),
-
 joined as (
     select
         cohort_months.instance,
@@ -139,7 +98,7 @@ joined as (
         coalesce(counted.clients_active, 0) as clients_active,
         coalesce(counted.clients_active_over_a_year, 0) as clients_active_over_a_year,
         coalesce(money.net_amount, 0) as net_amount,
-        coalesce(after_a_year.clients_bought_after_a_year, 0) as clients_bought_after_a_year
+        cohort_months.clients_bought_after_a_year
     from cohort_months
     inner join history on cohort_months.instance = history.instance
     left join counted
@@ -152,10 +111,6 @@ joined as (
             cohort_months.instance = money.instance
             and cohort_months.cohort_month = money.cohort_month
             and cohort_months.month_start = money.month_start
-    left join after_a_year
-        on
-            cohort_months.instance = after_a_year.instance
-            and cohort_months.cohort_month = after_a_year.cohort_month
 )
 
 select

@@ -152,6 +152,10 @@ def deliver(
     return outcome
 
 
+class _Lost(Exception):
+    """The rows have become somebody else's; nothing of this message has left."""
+
+
 @dataclass
 class _Courier:
     """One channel's rows of one branch."""
@@ -320,37 +324,46 @@ class _Courier:
     # --- one message per manager ---
 
     def deliver_by_manager(self, patience_seconds: float, sleep: Callable[[float], None]) -> None:
-        ledger.flag_interrupted(self.conn, self.channel.name, reason("letter_in_doubt", self.language))
+        """Rows that another sender is sending are his to settle; when his lease lapses he died over them."""
+        given_back: set[tuple[str, str | None]] = set()
+        while True:
+            ledger.recover_interrupted(self.conn, self.channel.name, reason("letter_in_doubt", self.language))
+            alive = self._send_lists(given_back)
+            doubts, attention, pause = ledger.count_open(
+                self.conn, self.as_of, self.channel.name, self.branch_id, instance=self.instance
+            )
+            self.conn.commit()
+            if not alive or not doubts or pause > patience_seconds:
+                break
+            patience_seconds -= _nap(pause, sleep)
+        self.tally.in_doubt += doubts
+        self.tally.needs_attention += attention
+
+    def _send_lists(self, given_back: set[tuple[str, str | None]]) -> bool:
+        """One message to every rep with something planned. False: the channel is down.
+
+        `given_back` keeps a list that could not be sent from being tried again in the same run.
+        """
         due = ledger.managers_due(self.conn, self.as_of, self.channel.name, self.branch_id, instance=self.instance)
         self.conn.commit()
         for instance, manager_id in due:
+            if (instance, manager_id) in given_back:
+                continue
             claims = ledger.claim_for_manager(
                 self.conn, self.as_of, self.channel.name, instance, manager_id, lease_seconds=self.lease_seconds
             )
             self.conn.commit()
             if not claims:
                 continue
+            waiting = self.tally.waiting
             try:
                 self._send_list(claims)
             except ChannelDown as down:
                 self._give_back(claims, str(down))
-                break
-        self._wait_for_other_senders(patience_seconds, sleep)
-
-    def _wait_for_other_senders(self, patience_seconds: float, sleep: Callable[[float], None]) -> None:
-        """Letters that somebody else is sending are theirs to settle; when their lease lapses they died over them."""
-        while True:
-            doubts, attention, pause = ledger.count_open(
-                self.conn, self.as_of, self.channel.name, self.branch_id, instance=self.instance
-            )
-            self.conn.commit()
-            if not doubts or pause > patience_seconds:
-                break
-            patience_seconds -= _nap(pause, sleep)
-            ledger.flag_interrupted(self.conn, self.channel.name, reason("letter_in_doubt", self.language))
-            self.conn.commit()
-        self.tally.in_doubt += doubts
-        self.tally.needs_attention += attention
+                return False
+            if self.tally.waiting > waiting:
+                given_back.add((instance, manager_id))
+        return True
 
     def _send_list(self, claims: Sequence[Claim]) -> None:
         first = claims[0].follow_up
@@ -359,14 +372,14 @@ class _Courier:
         if manager is None:
             return
         delivery = self._list_delivery(claims, manager)
-        still_mine = [ledger.renew(self.conn, claim, lease_seconds=self.lease_seconds) for claim in claims]
-        if all(still_mine):
-            remember(self.conn, self.channel, delivery)
+        remember(self.conn, self.channel, delivery)
         self.conn.commit()
-        if not all(still_mine):
-            return
+        if not isinstance(self.channel, LetterChannel):
+            raise TypeError(f"{self.channel.name} sends no lists")
         try:
-            receipt = self.channel.send(delivery)
+            receipt = self.channel.send(delivery, leaving=lambda: self._leave(claims))
+        except _Lost:
+            return
         except PartlySent as part:
             self._settle_part(claims, part)
         except ChannelDown:
@@ -375,6 +388,14 @@ class _Courier:
             self._settle_unsent(claims, error)
         else:
             self._settle_all_sent(claims, dict.fromkeys((claim.key for claim in claims), receipt))
+
+    def _leave(self, claims: Sequence[Claim]) -> None:
+        """From here on a death leaves a doubt. Raises _Lost: another sender, who thought this one dead, has the rows."""
+        still_mine = [ledger.leaves(self.conn, claim, lease_seconds=self.lease_seconds) for claim in claims]
+        if not all(still_mine):
+            self.conn.rollback()
+            raise _Lost
+        self.conn.commit()
 
     def _settle_part(self, claims: Sequence[Claim], part: PartlySent) -> None:
         """Messages that are there, the one that failed, and those after it, which nobody began to send."""

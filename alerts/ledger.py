@@ -4,6 +4,8 @@
                        -> planned              (certainly not sent: try again later)
     planned, held, failed, sent -> withdrawn    needs_attention: stays `sending`, a person has to look
 
+Where nobody can look up afterwards, `leaving_at` parts what is in doubt from what certainly is not there.
+
 A row goes to `sending`, committed, before anything leaves. `attempts` only grows and is the token of that claim: who
 finds it changed has lost the row to somebody else. All times are the database's, so that several senders share one
 clock.
@@ -145,7 +147,7 @@ def claim_for_manager(
     rows = conn.execute(
         """
         update ops.delivery_ledger
-        set state = 'sending', attempts = attempts + 1, sending_at = now(), reason = null,
+        set state = 'sending', attempts = attempts + 1, sending_at = now(), reason = null, leaving_at = null,
             lease_until = now() + make_interval(secs => %s)
         where as_of = %s and channel = %s and instance = %s and manager_id is not distinct from %s
           and state = 'planned'
@@ -161,6 +163,18 @@ def renew(conn: Connection, claim: Claim, *, lease_seconds: float = LEASE_SECOND
     cursor = conn.execute(
         """
         update ops.delivery_ledger set lease_until = now() + make_interval(secs => %s)
+        where followup_id = %s and channel = %s and state = 'sending' and attempts = %s
+        """,
+        [lease_seconds, claim.key, claim.channel, claim.attempts],
+    )
+    return cursor.rowcount == 1
+
+
+def leaves(conn: Connection, claim: Claim, *, lease_seconds: float = LEASE_SECONDS) -> bool:
+    """Note that the message leaves now; until then it certainly is not there. False: somebody else owns the row."""
+    cursor = conn.execute(
+        """
+        update ops.delivery_ledger set leaving_at = now(), lease_until = now() + make_interval(secs => %s)
         where followup_id = %s and channel = %s and state = 'sending' and attempts = %s
         """,
         [lease_seconds, claim.key, claim.channel, claim.attempts],
@@ -205,15 +219,18 @@ def ask_a_person(conn: Connection, claim: Claim, reason: str) -> None:
     )
 
 
-def flag_interrupted(conn: Connection, channel: str, reason: str) -> int:
-    """Rows of a channel that cannot look up, whose sender died in the middle: a person has to look."""
-    return conn.execute(
+def recover_interrupted(conn: Connection, channel: str, reason: str) -> None:
+    """Rows of a channel that cannot look up, whose sender died: planned again if nothing had left, else for a person."""
+    conn.execute(
         """
-        update ops.delivery_ledger set needs_attention = true, reason = %s
+        update ops.delivery_ledger
+        set state = case when leaving_at is null then 'planned' else state end,
+            needs_attention = leaving_at is not null,
+            reason = case when leaving_at is not null then %s end
         where channel = %s and state = 'sending' and not needs_attention and lease_until < now()
         """,
         [reason, channel],
-    ).rowcount
+    )
 
 
 def claim_old_doubts(
@@ -279,10 +296,11 @@ def _settle(
         update ops.delivery_ledger
         set state = %s, reason = %s, external_id = coalesce(%s, external_id), recipient = coalesce(%s, recipient),
             needs_attention = false, lease_until = null,
-            settled_at = case when %s = 'planned' then null else now() end
+            settled_at = case when %s = 'planned' then null else now() end,
+            leaving_at = case when %s = 'planned' then null else leaving_at end
         where followup_id = %s and channel = %s and state = 'sending' and attempts = %s
         """,
-        [state, reason, external_id, recipient, state, claim.key, claim.channel, claim.attempts],
+        [state, reason, external_id, recipient, state, state, claim.key, claim.channel, claim.attempts],
     )
 
 

@@ -9,6 +9,7 @@ import logging
 import re
 import smtplib
 import ssl
+from collections.abc import Callable
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from urllib.parse import urlsplit
@@ -46,9 +47,13 @@ class SmtpClient:
         if self._login and self._security == "none" and not is_loopback(self._host):
             raise Fatal("an SMTP password would travel in the clear: set security to starttls or ssl")
 
-    def send(self, message: EmailMessage, *, sender: str, recipient: str) -> str:
+    def send(
+        self, message: EmailMessage, *, sender: str, recipient: str, leaving: Callable[[], None] = lambda: None
+    ) -> str:
         """Hand one message over; return what the server said when it took it.
 
+        `leaving` is called just before the final dot: up to there the server has taken nothing, and if it raises, the
+        message is dropped.
         Raises Retriable (not taken, may work later), Fatal (not taken, a person has to change something) or
         Unknown (the connection died between the final dot and the answer). Errors hold no addresses.
         """
@@ -69,6 +74,12 @@ class SmtpClient:
         except (smtplib.SMTPException, OSError) as error:
             self._leave(server)
             raise Retriable(f"SMTP connection lost before the message was complete ({type(error).__name__})") from None
+        try:
+            leaving()
+        except BaseException:
+            # No QUIT: the server would read it as a line of the message.
+            server.close()
+            raise
         try:
             server.send(b".\r\n")
             code, reply = server.getreply()

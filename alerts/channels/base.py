@@ -1,7 +1,7 @@
 """What a channel is: it can say whether a message is already there, and it can send one."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, Protocol, runtime_checkable
@@ -90,6 +90,10 @@ class TaskOutcome:
     result: str | None
 
 
+def unnoticed() -> None:
+    """For whom it does not matter when exactly a message leaves."""
+
+
 def plain(description: str) -> str:
     """The text of a task without the markup that only Bitrix24 shows."""
     return _BBCODE.sub("", description).strip()
@@ -127,7 +131,16 @@ class Channel(Protocol):
 
 @runtime_checkable
 class LetterChannel(Channel, Protocol):
-    """A channel that also takes letters about no client: "nothing today", "the list is held"."""
+    """A channel for a rep's whole list, and for letters about no client: "nothing today", "the list is held".
+
+    It cannot be asked afterwards what it was given.
+    """
+
+    def send(self, delivery: Delivery, *, leaving: Callable[[], None] = unnoticed) -> Receipt:
+        """As every channel does. `leaving` is called once, when nothing but the sending is left to do: before it the
+        message certainly is not there, and if it raises, nothing leaves.
+        """
+        ...
 
     def knows(self, manager: Manager) -> bool:
         """Whether the rep has an address here."""

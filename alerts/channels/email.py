@@ -3,11 +3,11 @@
 A mail server cannot be asked what it was given, so a letter in doubt is shown to a person and never sent again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.message import EmailMessage
 from email.utils import format_datetime, formataddr, parseaddr
 
-from alerts.channels.base import CannotTell, ChannelDown, Delivery, Finding, Key, NotFound, Per, Receipt
+from alerts.channels.base import CannotTell, ChannelDown, Delivery, Finding, Key, NotFound, Per, Receipt, unnoticed
 from alerts.contacts import Manager
 from alerts.render import Letter, Renderer, clean
 from alerts.wording import reason
@@ -47,17 +47,25 @@ class EmailChannel:
         letter = self._letter(delivery)
         return f"{letter.subject}\n\n{letter.text}"
 
-    def send(self, delivery: Delivery) -> Receipt:
-        return self.send_letter(delivery.key.value, delivery.manager, self._letter(delivery), self._workbook(delivery))
+    def send(self, delivery: Delivery, *, leaving: Callable[[], None] = unnoticed) -> Receipt:
+        return self.send_letter(
+            delivery.key.value, delivery.manager, self._letter(delivery), self._workbook(delivery), leaving
+        )
 
     def send_letter(
-        self, key: str, manager: Manager, letter: Letter, workbook: tuple[str, bytes] | None = None
+        self,
+        key: str,
+        manager: Manager,
+        letter: Letter,
+        workbook: tuple[str, bytes] | None = None,
+        leaving: Callable[[], None] = unnoticed,
     ) -> Receipt:
         """Send a letter of any kind; `key` makes its Message-ID, so that mail programs merge a double one."""
         address = self._address(manager)
         message = self._message(key, manager, address, letter, workbook)
+        client = SmtpClient(self._connection)
         try:
-            SmtpClient(self._connection).send(message, sender=parseaddr(self._sender)[1], recipient=address)
+            client.send(message, sender=parseaddr(self._sender)[1], recipient=address, leaving=leaving)
         except Fatal as error:
             # A refused recipient is about this letter; everything else about the server or its settings.
             if error.status in _RECIPIENT_STATUSES and "recipient" in str(error):

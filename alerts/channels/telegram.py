@@ -9,7 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 
-from alerts.channels.base import CannotTell, ChannelDown, Delivery, Finding, Key, NotFound, PartlySent, Per, Receipt
+from alerts.channels.base import (
+    CannotTell,
+    ChannelDown,
+    Delivery,
+    Finding,
+    Key,
+    NotFound,
+    PartlySent,
+    Per,
+    Receipt,
+    unnoticed,
+)
 from alerts.contacts import Manager
 from alerts.digest import Page, notice, pages
 from alerts.render import Letter, Renderer
@@ -62,12 +73,13 @@ class TelegramChannel:
     def words(self, delivery: Delivery) -> str:
         return "\n\n".join(page.html for page in self._pages(delivery))
 
-    def send(self, delivery: Delivery) -> Receipt:
+    def send(self, delivery: Delivery, *, leaving: Callable[[], None] = unnoticed) -> Receipt:
         """Raises also PartlySent: some messages of the list are there."""
         chat = self._chat(delivery.manager)
         silent = self._is_day_off(delivery.as_of)
         receipts: dict[str, Receipt] = {}
         found = self._pages(delivery)
+        leaving()
         for page in found:
             buttons = client_buttons([(number, row.followup_id) for number, row in page.rows])
             try:

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from alerts.channels.email import EmailChannel
 from alerts.deliver import DeliveryUnfinished, deliver
 from alerts.freeze import freeze
 from clients.connection import Connection
@@ -173,8 +174,51 @@ def test_killed_at_every_statement_and_run_again(
         reached = {rep.manager_id for rep in REPS if rep.email in mail.recipients}
         assert sent <= reached, f"statement {at}: recorded as sent but never arrived"
         letters_in_doubt += len(doubtful)
-    # Only the steps between claiming a letter and recording it leave a doubt.
-    assert 0 < letters_in_doubt < total
+    # In doubt is only what died between the committed note that a letter leaves and the committed record that it left:
+    # three moments of the letter of two rows, two of the letter of one.
+    assert letters_in_doubt == 3 + 2
+
+
+def test_a_sender_that_slept_past_its_lease_drops_the_letter(
+    database: str, mail: MailServer, connections: dict[str, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLKA_CHANNELS", '["email"]')
+    get_settings.cache_clear()
+    build_marts(database, ROWS[:2])
+    freeze(AS_OF, [Go()], database_url=database)
+    original = EmailChannel._workbook
+    slept = []
+
+    def sleepy(*args: Any) -> Any:
+        if not slept:
+            slept.append(True)
+            lapse_leases(database)
+            deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
+        return original(*args)
+
+    monkeypatch.setattr(EmailChannel, "_workbook", sleepy)
+    deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
+    assert len(mail.messages) == 1
+    assert set(states(database, "email").values()) == {"sent"}
+
+
+def test_a_letter_of_a_dead_sender_goes_out_while_another_waits(
+    database: str, mail: MailServer, connections: dict[str, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLKA_CHANNELS", '["email"]')
+    get_settings.cache_clear()
+    build_marts(database, ROWS)
+    with monkeypatch.context() as patch:
+
+        def die(*args: Any) -> None:
+            raise Crash
+
+        patch.setattr(EmailChannel, "_workbook", die)
+        with pytest.raises(Crash):
+            freeze_and_deliver(database, connections, lease_seconds=1.0)
+    outcome = deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database, patience_seconds=30.0)
+    assert (outcome.sent, outcome.needs_attention, outcome.in_doubt) == (3, 0, 0)
+    assert sorted(mail.recipients) == sorted(rep.email for rep in REPS[:2] if rep.email)
 
 
 @pytest.mark.parametrize(

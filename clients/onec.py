@@ -147,13 +147,16 @@ class OnecClient:
             ) from None
         return Greeting(names, server_time(answer.headers), answer.elapsed)
 
-    def collection(self, source_set: str, options: Mapping[str, str], *, retry: bool = True) -> bytes:
+    def collection(
+        self, source_set: str, options: Mapping[str, str], *, retry: bool = True, last: bool = False
+    ) -> bytes:
         """One answer of a set as JSON bytes (a collection under "value"), exactly as sent.
 
-        options: OData options by their names ($top, $filter, allowedOnly, ...), not encoded.
+        options: OData options by their names ($top, $filter, allowedOnly, ...), not encoded. last: the session that
+        serves it ends with it.
         Raises ClientError; TooLarge and TimedOut are never repeated here, the caller asks for less instead.
         """
-        return self._read(source_set, {**options, "$format": JSON_FORMAT}, source_set, retry)
+        return self._read(source_set, {**options, "$format": JSON_FORMAT}, source_set, retry, last=last)
 
     def record(self, source_set: str, record_id: str) -> bytes | None:
         """One record as JSON bytes (fields at the top level), or None when there is none with that key."""

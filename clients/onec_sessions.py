@@ -96,6 +96,7 @@ class Seats:
     ) -> None:
         """End every session that is not in use, but so many; `url` is a small request, entered by `slot` each."""
         with self._changed:
+            self._idle.sort(key=lambda seat: not seat.has_session)
             self._idle, seats = self._idle[:but], self._idle[but:]
         if not seats:
             return
@@ -122,13 +123,20 @@ class Seats:
                 self._most = others
             return True
 
+    def _free(self) -> Seat | None:
+        """An idle seat, taken; rather one that has a session."""
+        if not self._idle:
+            return None
+        self._idle.sort(key=lambda seat: seat.has_session)
+        return self._idle.pop()
+
     @contextmanager
     def _seat(self) -> Iterator[Seat]:
         with self._changed:
             while not self._idle and self._most is not None and self._taken >= self._most:
                 self._changed.wait()
             self._taken += 1
-            seat = self._idle.pop() if self._idle else Seat(self._connect())
+            seat = self._free() or Seat(self._connect())
         try:
             yield seat
         finally:

@@ -233,7 +233,11 @@ class PagedLoad:
 
         Returns what the source claims to have after the last one.
         """
-        pager = self._reader.pages(span, this.claimed)
+        reader = self._reader
+        if at_last and isinstance(reader, GuestReader):
+            pager = reader.pages_at_last(span, this.claimed)
+        else:
+            pager = reader.pages(span, this.claimed)
         self._counters.rows_seen = self._seen_before
         self._gathering = Gathering()
         with ThreadPoolExecutor(1, "archive") as packer, _short_turns():

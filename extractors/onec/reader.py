@@ -153,8 +153,15 @@ class OnecReader:
 
     def pages(self, window: Window, claimed: int | None) -> Pager:
         """Pages of whole records, in a stable order; of the size that those of the read before came to have."""
+        return self._whole_pages(window, claimed, at_last=False)
+
+    def pages_at_last(self, window: Window, claimed: int | None) -> Pager:
+        return self._whole_pages(window, claimed, at_last=True)
+
+    def _whole_pages(self, window: Window, claimed: int | None, *, at_last: bool) -> Pager:
         size = (self._pages and self._pages.page_size) or self._page_size
-        self._pages = self._pager(self._options(window), claimed, first_page=size, sized=size is not None)
+        options = self._options(window)
+        self._pages = self._pager(options, claimed, first_page=size, sized=size is not None, at_last=at_last)
         return self._pages
 
     def key_pages(self, window: Window, claimed: int | None) -> Pager:
@@ -241,13 +248,20 @@ class OnecReader:
         first_page: int | None = None,
         max_page: int | None = None,
         sized: bool = False,
+        at_last: bool = False,
     ) -> Pager:
         options = options | {"$orderby": self.key}
         if claimed is not None and claimed >= LONG_READ and not self._client.pace.way:
             threading.Thread(target=self._client.measure_way, name="way", daemon=True).start()
 
+        def under_way() -> int:
+            return self._client.pace.under_way(self._parallel)
+
         def fetch(skip: int, top: int) -> bytes:
-            return self._client.collection(self._mapping.source_set, {**options, "$top": str(top), "$skip": str(skip)})
+            # Who has no further page to ask for ends his session with this one; one session stays for the count.
+            is_last = at_last and claimed is not None and skip + under_way() * top - top >= claimed
+            asked = {**options, "$top": str(top), "$skip": str(skip)}
+            return self._client.collection(self._mapping.source_set, asked, last=is_last)
 
         return Pager(
             fetch,
@@ -256,7 +270,7 @@ class OnecReader:
             prefetch=self._parallel,
             first_page=first_page,
             max_page=max_page,
-            under_way=lambda: self._client.pace.under_way(self._parallel),
+            under_way=under_way,
             sized=sized,
         )
 

@@ -390,7 +390,7 @@ class _Courier:
             self._settle_all_sent(claims, dict.fromkeys((claim.key for claim in claims), receipt))
 
     def _leave(self, claims: Sequence[Claim]) -> None:
-        """From here on a death leaves a doubt. Raises _Lost: another sender, who thought this one dead, has the rows."""
+        """From here on a death leaves a doubt. Raises _Lost: the rows have become another sender's."""
         still_mine = [ledger.leaves(self.conn, claim, lease_seconds=self.lease_seconds) for claim in claims]
         if not all(still_mine):
             self.conn.rollback()

@@ -220,7 +220,7 @@ def ask_a_person(conn: Connection, claim: Claim, reason: str) -> None:
 
 
 def recover_interrupted(conn: Connection, channel: str, reason: str) -> None:
-    """Rows of a channel that cannot look up, whose sender died: planned again if nothing had left, else for a person."""
+    """Rows of a channel that cannot look up, whose sender died: planned again if nothing left, else for a person."""
     conn.execute(
         """
         update ops.delivery_ledger

@@ -61,7 +61,7 @@ class GuestReader(Reader, Protocol):
         """Learn how big records are, so that `pages` begins with pages that suit. Safe beside `count`; never raises."""
 
     def pages_at_last(self, window: Window, claimed: int | None) -> Pager:
-        """`pages`, when nothing but `count_at_last` is likely to follow: what the base keeps is given back with them."""
+        """`pages`, when likely only `count_at_last` follows: what the base keeps for us is given back with them."""
 
     def count_at_last(self, window: Window) -> int | None:
         """`count`, when it is likely the last that is asked: what the base keeps for us is given back beside it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -132,6 +133,7 @@ class EntitySet:
         self.constants = {f.name: EMPTY_JSON[f.kind] for f in schema.fields} | dict(constants or {})
         self.layouts = {layout.table.name: layout for layout in lines}
         self._rows: list[Row] | Iterable[Row] = []
+        self._building = threading.RLock()  # several requests may be the first ones
         self._position = {name: i for i, name in enumerate(self.varying)}
         self._by_key: dict[str, Row] | None = None
 
@@ -142,9 +144,10 @@ class EntitySet:
     @property
     def rows(self) -> list[Row]:
         """All records; built when they are first asked for."""
-        if not isinstance(self._rows, list):
-            self._rows = list(self._rows)
-        return self._rows
+        with self._building:
+            if not isinstance(self._rows, list):
+                self._rows = list(self._rows)
+            return self._rows
 
     def replace_rows(self, rows: Iterable[Row]) -> None:
         """Swap the whole content, as seen by the next request. A generator is run when somebody reads."""

@@ -70,11 +70,12 @@ def simulators(
     *,
     world: Literal["seeded", "replay"] = "seeded",
     as_of: date | None = None,
+    horizon_days: int | None = None,
     data: Path | None = None,
     log: Path | None = None,
 ) -> Iterator[Simulated]:
     """Serve a world until the block ends. Raises SimulatorsFailed."""
-    running = start(state_dir, world=world, as_of=as_of, data=data, log=log)
+    running = start(state_dir, world=world, as_of=as_of, horizon_days=horizon_days, data=data, log=log)
     try:
         yield running
     finally:
@@ -86,15 +87,20 @@ def start(
     *,
     world: Literal["seeded", "replay"],
     as_of: date | None = None,
+    horizon_days: int | None = None,
     data: Path | None = None,
     log: Path | None = None,
 ) -> Simulated:
-    """Start the simulators as a child process and wait until all of them listen."""
+    """Start the simulators as a child process and wait until all of them listen.
+
+    horizon_days: how far ahead a new seeded world is planned, where more than usual is needed.
+    """
     state_dir.mkdir(parents=True, exist_ok=True)
     endpoints = state_dir / "endpoints.json"
     endpoints.unlink(missing_ok=True)
     command = [sys.executable, "-m", "simulators", "serve", "--world", world, "--state-dir", str(state_dir)]
     command += ["--as-of", as_of.isoformat()] if as_of else []
+    command += ["--horizon-days", str(horizon_days)] if horizon_days else []
     command += ["--data", str(data)] if data else []
     log = log or state_dir / "simulators.log"
     with log.open("ab") as out:

@@ -47,6 +47,9 @@ def serve(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Plant the truths around this day, not around --as-of")
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed is another distributor")] = 7,
+    horizon_days: Annotated[
+        int, typer.Option(help="How many days ahead a new seeded world is planned, where the usual 45 are too few")
+    ] = 0,
     data: Annotated[Path | None, typer.Option(exists=True, help="The invoices to replay, .csv or .csv.gz")] = None,
     faults: Annotated[Path | None, typer.Option(exists=True, help="JSON list of planned faults")] = None,
     quirks: Annotated[Path | None, typer.Option(exists=True, help="JSON object with moods of the publication")] = None,
@@ -65,6 +68,7 @@ def serve(
                 as_of=_day(as_of),
                 anchor=_day(anchor),
                 seed=seed,
+                horizon_days=horizon_days,
                 data=data,
                 faults=faults,
                 quirks=quirks,

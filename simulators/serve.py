@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ from simulators.world.build import Manager, World
 from simulators.world.crm import CrmPicture, crm_on
 from simulators.world.manifest import manifest
 from simulators.world.onec import base_on
-from simulators.world.plan import HORIZON_DAYS
+from simulators.world.plan import HORIZON_DAYS, LAST_DAYS
 from simulators.world.reference import write as write_reference
 from warehouse.clock import business_date
 
@@ -50,6 +50,7 @@ class Options:
     as_of: date | None = None  # None: today, or the day after the last invoice of a replay
     anchor: date | None = None
     seed: int = 7
+    horizon_days: int = 0  # a new world is planned so far ahead of its anchor, or as far as usual when that is more
     data: Path | None = None
     faults: Path | None = None
     quirks: Path | None = None
@@ -71,7 +72,7 @@ class SeededDay:
         self._folder = options.state_dir
         self._configuration = options.configuration
         self._shows: list[Callable[[CrmPicture], object]] = []
-        self.world = World(options.seed, self._anchor(options, day))
+        self.world = self._world(options, day)
         self.base = Base([], plan=ExchangePlan())
         self.move(day)
         picture = crm_on(self.world, day)
@@ -80,19 +81,21 @@ class SeededDay:
         self.bitrix24: ASGIApp = build_bitrix24_world(options.state_dir / "bitrix24.json", picture, crm=crm)
         self.others = {name: self._crm(name, picture) for name in options.also}
 
-    def _anchor(self, options: Options, day: date) -> date:
-        """The anchor of the state folder, so that a later start serves the same world some days on."""
+    def _world(self, options: Options, day: date) -> World:
+        """The world of the state folder, so that a later start serves the same one some days on."""
         path = self._folder / "world.json"
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        same_seed = known.get("seed") == options.seed
-        anchor = options.anchor or (date.fromisoformat(known["anchor"]) if same_seed else day)
-        if not anchor <= day <= date.fromordinal(anchor.toordinal() + HORIZON_DAYS - 10):
+        if known.get("seed") != options.seed:
+            known = {}
+        anchor = options.anchor or (date.fromisoformat(known["anchor"]) if known else day)
+        horizon = int(known.get("horizon_days") or max(HORIZON_DAYS, options.horizon_days))
+        if not anchor <= day <= anchor + timedelta(days=horizon - LAST_DAYS):
             raise SystemExit(
                 f"The world of {self._folder} was made around {anchor} and cannot be served as of {day}:"
                 " start with an empty --state-dir (and an empty warehouse)."
             )
-        write_json(path, {"seed": options.seed, "anchor": anchor.isoformat()})
-        return anchor
+        write_json(path, {"seed": options.seed, "anchor": anchor.isoformat(), "horizon_days": horizon})
+        return World(options.seed, anchor, horizon_days=horizon)
 
     def move(self, day: date) -> dict[str, Any]:
         """Serve the morning of `day` and write its manifest."""

@@ -23,7 +23,8 @@ from warehouse.settings import PROJECT_ROOT, get_settings
 
 console = Console()
 DATABASE = "polka_check_world"
-LONGEST = 20  # the world knows its truths some five weeks ahead
+LONGEST = 60
+BEYOND_DAYS = 10  # the world is planned further than it is served
 
 
 def check_world(
@@ -41,7 +42,9 @@ def check_world(
         try:
             url = _fresh_database(server)
             shutil.rmtree(folder, ignore_errors=True)  # the world of an earlier check
-            wrong = [day for day in business_days(_first(first), days) if not _run_day(steps, day, folder, url)]
+            chosen = business_days(_first(first), days)
+            horizon = (chosen[-1] - chosen[0]).days + BEYOND_DAYS
+            wrong = [day for day in chosen if not _run_day(steps, day, folder, url, horizon)]
         finally:
             if not was_running:
                 server.stop()
@@ -53,7 +56,7 @@ def check_world(
 
 def business_days(first: date, count: int) -> list[date]:
     """The first `count` working days of the Russian production calendar from `first` on."""
-    horizon = production_days(first.year, (first + timedelta(days=60)).year)
+    horizon = production_days(first.year, (first + timedelta(days=120)).year)
     return [day for day, working, _ in horizon if working and day >= first][:count]
 
 
@@ -72,8 +75,8 @@ def _fresh_database(server: EmbeddedServer) -> str:
     return url
 
 
-def _run_day(steps: Steps, day: date, world: Path, url: str) -> bool:
-    with simulators(world, as_of=day) as running, steps.step(str(day)) as step:
+def _run_day(steps: Steps, day: date, world: Path, url: str, horizon_days: int) -> bool:
+    with simulators(world, as_of=day, horizon_days=horizon_days) as running, steps.step(str(day)) as step:
         environment = {**os.environ, **simulated_environment(running, url), "POLKA_BUSINESS_DATE": day.isoformat()}
         for what, command in _commands(running, url):
             step.doing(what)

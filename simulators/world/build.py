@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from simulators.world import names, people
 from simulators.world.baskets import plant
 from simulators.world.cast import CAST, LATER_STOPS, later_stop
-from simulators.world.plan import Difference, Occasion, OutletPlan, Planner, Size
+from simulators.world.plan import HORIZON_DAYS, Difference, Occasion, OutletPlan, Planner, Size
 from simulators.world.workdays import DAY, add_working, next_working
 
 if TYPE_CHECKING:
@@ -163,12 +163,12 @@ class World:
     The same seed and anchor give the same world. `onec.base_on(world, day)` serves it as one morning knows it.
     """
 
-    def __init__(self, seed: int, anchor: date, *, outlets: int = OUTLETS) -> None:
+    def __init__(self, seed: int, anchor: date, *, outlets: int = OUTLETS, horizon_days: int = HORIZON_DAYS) -> None:
         self.seed = seed
         self.anchor = anchor
         self._size = outlets
         self._rng = Random(f"polka:{seed}:{anchor}")
-        self.planner = Planner(self._rng, anchor)
+        self.planner = Planner(self._rng, anchor, horizon_days)
         self.organisations = [self.guid("organisation", n) for n in range(len(names.ORGANISATIONS))]
         self.managers = [self._manager(n) for n in range(len(names.MANAGERS))]
         self.products = self._products()
@@ -258,11 +258,16 @@ class World:
         planner, plans = self.planner, []
         for count, part in CAST:
             plans += [plan for plan in (part(planner) for _ in range(count)) if plan is not None]
-        plans += [plan for plan in (later_stop(planner) for _ in range(LATER_STOPS)) if plan is not None]
+        plans += [plan for plan in (later_stop(planner) for _ in range(self._later_stops())) if plan is not None]
         while len(plans) < self._size - 7:
             plans.append(planner.regular_agreed() if self._rng.random() < 0.45 else planner.regular_learned())
         self._rng.shuffle(plans)
         return plans
+
+    def _later_stops(self) -> int:
+        """One and a bit a day, as long as some outlets keep their rhythm."""
+        days = (self.planner.end - self.anchor).days
+        return min(LATER_STOPS * days // HORIZON_DAYS, 2 * LATER_STOPS)
 
     def _seven_plans(self) -> list[OutletPlan]:
         """One client with seven outlets: three of them missed their order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
-from simulators.world.plan import Agreed, Occasion, OutletPlan, Planner, State, Stop
+from simulators.world.plan import LAST_DAYS, Agreed, Occasion, OutletPlan, Planner, State, Stop
 from simulators.world.workdays import DAY, add_working, is_working, next_working, previous_working
 
 # Builds one outlet's plan; None when the calendar around the anchor has no room for the part.
@@ -302,7 +302,7 @@ LATER_STOPS = 30
 
 def later_stop(planner: Planner) -> OutletPlan | None:
     """An outlet in rhythm at the anchor that stops some days later."""
-    day = planner.anchor + planner.rng.randrange(1, 28) * DAY
+    day = planner.anchor + planner.rng.randrange(1, (planner.end - planner.anchor).days - LAST_DAYS - 7) * DAY
     plan = planner.stops_later(day)
     if plan is None:
         return None

@@ -17,6 +17,7 @@ from simulators.world.workdays import DAY, add_working, is_working, next_working
 
 HISTORY_DAYS = 548  # 18 months
 HORIZON_DAYS = 45  # how far after the anchor day the world goes on
+LAST_DAYS = 10  # of these the world is not served: what would come later is not planned
 
 State = Literal["valid", "cancelled_by_us", "cancelled_by_client", "draft", "deleted"]
 Size = Literal["base", "less", "more", "double"]
@@ -134,11 +135,11 @@ class OutletPlan:
 class Planner:
     """Plans of outlets around one anchor day."""
 
-    def __init__(self, rng: Random, anchor: date) -> None:
+    def __init__(self, rng: Random, anchor: date, horizon_days: int = HORIZON_DAYS) -> None:
         self.rng = rng
         self.anchor = anchor
         self.start = anchor - HISTORY_DAYS * DAY
-        self.end = anchor + HORIZON_DAYS * DAY
+        self.end = anchor + horizon_days * DAY
 
     # rhythms
 

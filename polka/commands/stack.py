@@ -65,11 +65,20 @@ def plainly() -> Iterator[None]:
         console.print("Stopped.")
         raise typer.Exit(130) from None
     except EXPECTED as error:
-        _refuse(str(error))
+        is_unreachable = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+        _refuse(_without_database(error) if is_unreachable else str(error))
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         _refuse("the disk is full; free some space and run the command again")
+
+
+def _without_database(error: Exception) -> str:
+    if get_settings().database_url:
+        remedy = "does the server of POLKA_DATABASE_URL run, and are its name, port, user and password right?"
+    else:
+        remedy = f"it starts with `{hint()} up` (and everything with it) or with `{hint()} db-url` (alone)."
+    return f"the database does not answer: {remedy} ({str(error).splitlines()[0]})"
 
 
 def _refuse(message: str) -> None:

@@ -80,6 +80,18 @@ def test_a_warehouse_that_does_not_answer_is_one_sentence(tmp_path: Path) -> Non
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_a_stopped_database_is_said_with_the_command_that_starts_it(tmp_path: Path) -> None:
+    state = tmp_path / "postgres" / "server.json"
+    state.parent.mkdir()
+    state.write_text('{"port": 9, "password": "secret", "home": "/nowhere"}')
+    done = polka("list", "--day", "2026-11-20", POLKA_VAR_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "the database does not answer" in done.stderr
+    assert "polka up" in done.stderr
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_ctrl_c_ends_a_run() -> None:
     code = """
 import os, signal

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from alerts.channels.base import ChannelDown, TaskChannel
+from alerts.channels.base import TaskChannel
 from alerts.channels.registry import open_channels
 from alerts.outcome_names import read_answer
 from alerts.render import Renderer
@@ -53,14 +53,15 @@ def read_outcomes(as_of: date, connections: Mapping[str, Address], *, database_u
                     [name, as_of - timedelta(days=WATCHED_DAYS), as_of],
                 ).fetchall()
                 conn.commit()
+                try:
+                    outcomes = channel.outcomes([task[0] for task in tasks])
+                except ClientError as error:
+                    log.warning("outcomes of %s are not read now: %s", name, error)
+                    continue
                 for task_id, followup_id, instance, client_id in tasks:
-                    try:
-                        found = channel.outcome(task_id)
-                    except ChannelDown as error:
-                        log.warning("outcomes of %s are not read now: %s", name, error)
-                        break
-                    except ClientError as error:
-                        log.warning("the outcome of task %s is not read now: %s", task_id, error)
+                    found = outcomes[task_id]
+                    if isinstance(found, ClientError):
+                        log.warning("the outcome of task %s is not read now: %s", task_id, found)
                         continue
                     answer = read_answer(found.result, as_of) if found and found.is_done else None
                     if found is None or answer is None:

@@ -41,6 +41,7 @@ WORKDAY_END = time(18, 0)
 CLOCK_SKEW = timedelta(days=1)
 WALKS = 2
 TASKS_OF_REQUEST = 50
+IDS_OF_REQUEST = 100  # of a filter: they make the address long
 _CHANNEL_STATUSES = {401, 402, 403, 404}
 Result = TypeVar("Result")
 
@@ -116,22 +117,28 @@ class AmocrmChannel:
                 break
         return results
 
-    def outcome(self, task_id: str) -> TaskOutcome | None:
-        """What became of the task; None when there is no such task any more."""
+    def outcomes(self, task_ids: Sequence[str]) -> Mapping[str, TaskOutcome | ClientError | None]:
+        """A page of tasks to a request. The list is some seconds behind: what was closed just now is told next time."""
+        found: dict[str, TaskOutcome | ClientError | None] = dict.fromkeys(task_ids)
+        for start in range(0, len(task_ids), IDS_OF_REQUEST):
+            part = task_ids[start : start + IDS_OF_REQUEST]
+            try:
+                for task in self._pages("tasks", "tasks", {"filter": {"id": [int(task_id) for task_id in part]}}):
+                    if str(task["id"]) in found:
+                        found[str(task["id"])] = _outcome(task)
+            except ChannelDown:
+                raise
+            except ClientError as error:
+                found |= dict.fromkeys(part, error)
+        return found
+
+    def is_done(self, task_id: str) -> bool | None:
+        """Whether the rep has closed the task; None when there is no such task any more."""
         try:
             task = self._one(task_id)
         except NoSuchRecord:
             return None
-        if task is None:
-            return None
-        result = task.get("result")
-        text = result.get("text") if isinstance(result, dict) else None
-        return TaskOutcome(bool(task.get("is_completed")), str(text) if text else None)
-
-    def is_done(self, task_id: str) -> bool | None:
-        """Whether the rep has closed the task; None when there is no such task any more."""
-        found = self.outcome(task_id)
-        return None if found is None else found.is_done
+        return None if task is None else _outcome(task).is_done
 
     def finish(self, task_id: str, comment: str | None) -> None:
         """Close the task with a comment as its result; one request, harmless when repeated."""
@@ -266,6 +273,12 @@ class AmocrmChannel:
                 self._connection, limits=self._limits, tokens=self._tokens, timeout=30.0, attempts=3, longest_wait=20.0
             )
         return self._client
+
+
+def _outcome(task: Mapping[str, Any]) -> TaskOutcome:
+    result = task.get("result")
+    text = result.get("text") if isinstance(result, dict) else None
+    return TaskOutcome(bool(task.get("is_completed")), str(text) if text else None)
 
 
 def _embedded(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

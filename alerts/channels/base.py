@@ -164,8 +164,11 @@ class BatchChannel(Channel, Protocol):
 class TaskChannel(Channel, Protocol):
     """A channel whose messages are tasks: they can be looked at later, and closed when they have become pointless."""
 
-    def outcome(self, task_id: str) -> TaskOutcome | None:
-        """What became of the task; None when there is no such task any more."""
+    def outcomes(self, task_ids: Sequence[str]) -> Mapping[str, TaskOutcome | ClientError | None]:
+        """What became of each task; None when there is no such task any more, or the error that hides it.
+
+        Many tasks to a request. The word that the rep left is only told of a closed one. Raises ChannelDown.
+        """
         ...
 
     def is_done(self, task_id: str) -> bool | None:

@@ -116,21 +116,21 @@ class Bitrix24Channel:
             results |= self._created(commands, responsible)
         return results
 
-    def outcome(self, task_id: str) -> TaskOutcome | None:
-        """What became of the task; None when there is no such task any more."""
-        done = self.is_done(task_id)
-        if done is None:
-            return None
-        answer = self._call("tasks.task.result.list", {"taskId": task_id}, repeatable=True)
-        results = sorted((as_map(row) for row in as_list(answer.result)), key=lambda row: str(row.get("createdAt")))
-        text = results[-1].get("text") if results else None
-        return TaskOutcome(done, str(text) if text else None)
+    def outcomes(self, task_ids: Sequence[str]) -> Mapping[str, TaskOutcome | ClientError | None]:
+        """Fifty tasks to a request, and as many again for the words of those that are closed."""
+        found: dict[str, TaskOutcome | ClientError | None] = {}
+        for task_id, answer in self._each("tasks.task.get", task_ids, select=["ID", "STATUS"]).items():
+            done = _is_done(answer) if isinstance(answer, Answer) else None
+            told = answer if isinstance(answer, ClientError) else None
+            found[task_id] = told if done is None else TaskOutcome(done, None)
+        closed = [task_id for task_id, one in found.items() if isinstance(one, TaskOutcome) and one.is_done]
+        for task_id, answer in self._each("tasks.task.result.list", closed).items():
+            found[task_id] = TaskOutcome(True, _last_words(answer)) if isinstance(answer, Answer) else answer
+        return found
 
     def is_done(self, task_id: str) -> bool | None:
         """Whether the rep has closed the task; None when there is no such task any more."""
-        answer = self._call("tasks.task.get", {"taskId": task_id, "select": ["ID", "STATUS"]}, repeatable=True)
-        task = as_map(as_map(answer.result).get("task"))
-        return None if not task else str(task.get("status")) == STATUS_DONE
+        return _is_done(self._call("tasks.task.get", {"taskId": task_id, "select": ["ID", "STATUS"]}, repeatable=True))
 
     def comment(self, task_id: str, text: str) -> None:
         """Raises Unknown when the comment may or may not be there."""
@@ -267,6 +267,18 @@ class Bitrix24Channel:
             self._client = Bitrix24Client(self._connection, limits=self._limits, tokens=self._tokens)
         return self._client
 
+    def _each(self, method: str, task_ids: Sequence[str], **params: Any) -> Mapping[str, Answer | ClientError]:
+        """The answers of a harmless method for each task. Raises ChannelDown."""
+        commands = {task_id: (method, {"taskId": task_id, **params}) for task_id in task_ids}
+        try:
+            answers = self._portal().batch(commands, repeatable=True)
+        except Fatal as error:
+            raise _told_apart(error) from None
+        down = [error for error in answers.values() if isinstance(error, Fatal) and error.code in _CHANNEL_CODES]
+        if down and len(down) == len(answers):
+            raise _told_apart(down[0])
+        return answers
+
     def _call(self, method: str, params: Mapping[str, Any], *, repeatable: bool) -> Answer:
         try:
             return self._portal().call(method, params, repeatable=repeatable)
@@ -286,6 +298,17 @@ def _receipt(answer: Answer, responsible: str) -> Receipt | Unknown:
         return Receipt(str(answer.result["task"]["id"]), f"user:{responsible}")
     except (KeyError, TypeError):
         return Unknown("tasks.task.add: the portal took the task and did not say its id")
+
+
+def _is_done(answer: Answer) -> bool | None:
+    task = as_map(as_map(answer.result).get("task"))
+    return str(task.get("status")) == STATUS_DONE if task else None
+
+
+def _last_words(answer: Answer) -> str | None:
+    results = sorted((as_map(row) for row in as_list(answer.result)), key=lambda row: str(row.get("createdAt")))
+    text = results[-1].get("text") if results else None
+    return str(text) if text else None
 
 
 def _tasks(answer: Answer) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from alerts.channels.amocrm import AmocrmChannel
-from alerts.channels.base import Delivery, Key, Receipt
+from alerts.channels.base import Delivery, Key, Receipt, TaskOutcome
 from alerts.contacts import Manager
 from alerts.deliver import deliver
 from alerts.followups import follow_up_from_payload
@@ -58,10 +58,9 @@ def test_answered_tasks_are_closed_once_with_a_result(
     assert results[f"{2:032x}"] == (True, "Уже заказали")
     assert results[f"{3:032x}"] == (False, "")
     channel = AmocrmChannel(amocrm.connection(), Renderer())
-    outcome = channel.outcome(str(by_key[f"{2:032x}"]))
-    assert outcome is not None
-    assert (outcome.is_done, outcome.result) == (True, "Уже заказали")
-    assert channel.outcome("1") is None
+    second, third = (str(by_key[f"{number:032x}"]) for number in (2, 3))
+    outcomes = channel.outcomes([second, third, "1"])
+    assert outcomes == {second: TaskOutcome(True, "Уже заказали"), third: TaskOutcome(False, None), "1": None}
 
 
 def a_delivery(number: int, rep: int = 0) -> Delivery:

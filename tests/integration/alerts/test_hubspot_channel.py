@@ -79,14 +79,14 @@ def test_closing_keeps_the_text_adds_the_comment_once_and_outcomes_come_back(
     channel: HubspotChannel, hubspot: Account
 ) -> None:
     number = channel.send(delivery(1)).external_id
-    assert channel.outcome(number) == TaskOutcome(is_done=False, result=None)
+    assert channel.outcomes([number]) == {number: TaskOutcome(is_done=False, result=None)}
     for _ in range(2):
         channel.finish(number, "Клиент заказал на 18 400 ₽")
     [task] = hubspot.tasks()
     assert task["hs_task_body"].count("Клиент заказал") == 1
     assert "Продукты № 1" in task["hs_task_body"]
     hubspot.portal.update("tasks", int(number), {OUTCOME: "Заказ завтра"})
-    assert channel.outcome(number) == TaskOutcome(is_done=True, result="Заказ завтра")
+    assert channel.outcomes([number, "1"]) == {number: TaskOutcome(is_done=True, result="Заказ завтра"), "1": None}
     hubspot.portal.archive("tasks", int(number))
     assert channel.is_done(number) is None
     channel.finish(number, None)

@@ -50,6 +50,28 @@ def test_outcomes_of_closed_tasks_are_read_once(
     assert rows == [("client-1", "call_back", "2025-06-16", AS_OF), ("client-3", "outlet_closed", None, AS_OF)]
 
 
+def test_a_hundred_open_tasks_are_a_few_requests(
+    database: str, portal: PortalHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLKA_CHANNELS", '["bitrix24"]')
+    monkeypatch.setenv("POLKA_LIST_CAP", "1000")
+    get_settings.cache_clear()
+    build_marts(database, [follow_up(number) for number in range(1, 121)])
+    freeze(AS_OF, [Go()], database_url=database)
+    connections = {"bitrix24": portal.connection()}
+    deliver(AS_OF, SOUTH, connections, rehearsal=False, database_url=database)
+    closed = [int(task["ID"]) for task in portal.tasks()][::2]
+    for task_id in closed:
+        close_with(portal, task_id, "Закажет завтра")
+    requests.post(f"{portal.url}tasks.task.delete", json={"taskId": closed[0] + 1}, timeout=5).raise_for_status()
+    before = portal.calls()
+    assert read_outcomes(AS_OF, connections, database_url=database) == len(closed)
+    after = portal.calls()
+    asked = {method: count - before.get(method, 0) for method, count in after.items()}
+    assert asked["batch"] == 3 + 2, "fifty commands to a request: 120 tasks, then the words of the 60 closed ones"
+    assert asked.get("tasks.task.get", 0) in (0, 120), "none on its own"
+
+
 def test_outcomes_of_amocrm_and_hubspot_are_read_back_as_those_of_bitrix24(
     database: str, amocrm: amocrm_account.Account, hubspot: hubspot_account.Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from psycopg import sql
 from extractors.core.run import ensure_tables
 from warehouse.db import Connection, connect
 from warehouse.dbt_runner import build, run_dbt
+from warehouse.reference import ensure_tables as ensure_reference_tables
 
 AS_OF = date(2025, 6, 10)
 FIRST_DAY = date(2025, 1, 13)
@@ -182,10 +183,14 @@ def seed(landing: Landing) -> None:
         landing.record("partner", client, name=client, is_client=True, deletion_mark=False, manager_id="rep")
     for number, outlet in enumerate(OUTLETS):
         parent = f"client {'abc'[number % 3]}"
-        landing.record("partner", outlet, name=outlet, parent_id=parent, is_client=True, deletion_mark=False)
+        landing.record(
+            "partner", outlet, code=outlet, name=outlet, parent_id=parent, is_client=True, deletion_mark=False
+        )
     for product in PRODUCTS:
         kind = {"delivery": "Услуга", "crate": "МногооборотнаяТара"}.get(product, "Товар")
-        landing.record("product", product, name=product, product_type=kind, is_folder=False, brand_id=product[:1])
+        landing.record(
+            "product", product, code=product, name=product, product_type=kind, is_folder=False, brand_id=product[:1]
+        )
     for reason, name in REASONS.items():
         landing.record("cancellation_reason", reason, name=name, deletion_mark=False)
     for number, outlet in enumerate(OUTLETS):
@@ -207,6 +212,20 @@ def seed(landing: Landing) -> None:
     landing.pay("p for nothing", OUTLETS[0], FIRST_DAY + timedelta(days=90), 700, None)
     for turn in range(6):
         landing.give_back(f"r {turn}", f"s o {turn}-2", OUTLETS[turn], AS_OF - timedelta(days=30), "milk")
+
+    ensure_reference_tables(landing.connection)
+    for number, product in enumerate(("milk", "kefir", "butter")):
+        landing.connection.execute(
+            """
+            insert into reference.must_list (row_no, loaded_at, standard, product_code, valid_from)
+            values (%s, %s, 'must', %s, %s)
+            """,
+            [number, LANDED_AT, product, FIRST_DAY],
+        )
+    landing.connection.execute(
+        "insert into reference.pause (row_no, loaded_at, outlet_code, valid_from, valid_to) values (1, %s, %s, %s, %s)",
+        [LANDED_AT, OUTLETS[3], AS_OF - timedelta(days=20), AS_OF - timedelta(days=10)],
+    )
 
 
 def edit_a_line(landing: Landing) -> None:
@@ -276,6 +295,13 @@ def turn_goods_into_a_service(landing: Landing) -> None:
 def rename_a_reason(landing: Landing) -> None:
     landing.change("cancellation_reason", "odd", name="Клиент передумал")
     landing.change("cancellation_reason", "refused", name="Отказ поставщика")
+
+
+def say_something_else(landing: Landing) -> None:
+    landing.connection.execute(
+        "update reference.must_list set valid_from = valid_from + 70 where product_code = 'kefir'"
+    )
+    landing.connection.execute("update reference.pause set outlet_code = %s", [OUTLETS[9]])
 
 
 def name_another_order(landing: Landing) -> None:
@@ -367,7 +393,7 @@ DOCUMENT_EDITS: list[Callable[[Landing], None]] = [
 ROUNDS: dict[str, list[Callable[[Landing], None]]] = {
     "documents": DOCUMENT_EDITS,
     "catalogues": [move_an_outlet_to_another_client, turn_goods_into_a_service],
-    "reasons": [rename_a_reason],
+    "reasons": [rename_a_reason, say_something_else],
     "branches": [a_branch_that_is_no_branch],
     "outlets": [move_the_base_to_another_zone, let_outlets_live_elsewhere],
 }

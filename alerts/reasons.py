@@ -40,6 +40,29 @@ _NAMES: dict[Language, dict[str, tuple[str, str]]] = {
         "discount_threshold": ("A discount is near", "A discount is near"),
     },
 }
+# The money of one reason among that of others.
+_SHARES: dict[Language, dict[str, str]] = {
+    "ru": {
+        "missed_order": "заказы {}",
+        "lapsed": "прежние заказы {}",
+        "overdue_debt": "долг {}",
+        "missing_assortment": "позиции {}",
+        "reduced_quantity": "недобор {}",
+        "no_new_positions": "новое {} в месяц",
+        "second_order": "второй заказ {}",
+        "signed_never_shipped": "первый заказ {}",
+    },
+    "en": {
+        "missed_order": "orders {}",
+        "lapsed": "former orders {}",
+        "overdue_debt": "debt {}",
+        "missing_assortment": "items {}",
+        "reduced_quantity": "shortfall {}",
+        "no_new_positions": "new items {} a month",
+        "second_order": "second order {}",
+        "signed_never_shipped": "first order {}",
+    },
+}
 # What to do about a reason that is not the main one of its row.
 _ALSO: dict[Language, dict[str, str]] = {
     "ru": {
@@ -73,6 +96,11 @@ def name(reason: str, language: Language, *, many: bool = False) -> str:
     """What people call the reason; an unknown one is called by its id."""
     one, several = _NAMES[language].get(reason, (reason, reason))
     return several if many else one
+
+
+def share(reason: str, amount: str, language: Language) -> str:
+    """'долг 60 357 ₽': what one reason adds to the money of a row with several."""
+    return _SHARES[language].get(reason, f"{reason} {{}}").format(amount)
 
 
 def names(language: Language) -> dict[str, str]:

@@ -171,15 +171,37 @@ class Renderer:
             return None
         return f"{int(times)}{wording.NBSP}×{wording.NBSP}{wording.money(amount, self.language)}"
 
+    def shares(self, row: FollowUp) -> list[str]:
+        """['долг 60 357 ₽', 'заказы 8 606 ₽']: what each of several reasons adds; empty when they do not add up."""
+        amounts = {}
+        for reason in dict.fromkeys([row.rule_id, *row.reasons]):
+            told = row.outlets if reason == reasons.MISSED_ORDER else _of(row, reason)
+            amounts[reason] = sum((one.money_at_risk for one in told), Decimal(0))
+        amounts = {reason: amount for reason, amount in amounts.items() if amount}
+        if len(amounts) < 2 or sum(amounts.values()) != row.money_at_risk:
+            return []
+        shown = {reason: wording.whole_roubles(amount) for reason, amount in amounts.items()}
+        # The first one stands in the fact as well: what rounding leaves over goes to the last.
+        shown[list(shown)[-1]] += wording.whole_roubles(row.money_at_risk) - sum(shown.values())
+        return [
+            reasons.share(reason, wording.money(Decimal(amount), self.language), self.language)
+            for reason, amount in shown.items()
+        ]
+
     def money_line(self, row: FollowUp) -> str:
-        """'36 800 ₽ (2 × 18 400 ₽)'."""
+        """'36 800 ₽ (2 × 18 400 ₽)', '68 963 ₽ (долг 60 357 ₽, заказы 8 606 ₽)'."""
         if not row.money_at_risk:
             return self._labels["no_money"]
         amount = wording.money(row.money_at_risk, self.language)
         if row.reasons == (reasons.MONTHLY,):
             amount = self._labels["monthly"].format(amount)
+        parts = self._money_parts(row)
+        return f"{amount} ({', '.join(parts)})" if parts else amount
+
+    def _money_parts(self, row: FollowUp) -> list[str]:
+        """How the money is made up: a product, or what each reason adds."""
         arithmetic = self.arithmetic(row)
-        return f"{amount} ({arithmetic})" if arithmetic else amount
+        return [arithmetic] if arithmetic else self.shares(row)
 
     def place(self, row: FollowUp) -> str:
         """Outlet, its format and address, for a client with one outlet; how many outlets for a bigger one."""
@@ -313,13 +335,14 @@ class Renderer:
             "fact": self._text("logistics_fact", as_of, row=row),
             "outlet_lines": lines,
             "money": money,
-            "arithmetic": None,
+            "money_parts": [],
             "money_line": f"{self._labels['missing']}: {money}",
             "ask": self._text("logistics_ask", as_of, row=row),
         }
 
     def _mail_row(self, number: int, row: FollowUp, contacts: Contacts) -> dict[str, Any]:
         lines = self.outlet_lines(row, OUTLETS_NAMED_IN_MAIL)
+        is_monthly = row.reasons == (reasons.MONTHLY,)
         return {
             "number": number,
             "client": clean(row.client_name),
@@ -328,7 +351,7 @@ class Renderer:
             "fact": self.fact(row, named=False),
             "outlet_lines": lines,
             "money": wording.money(row.money_at_risk, self.language) if row.money_at_risk else "—",
-            "arithmetic": self.arithmetic(row),
+            "money_parts": [self._labels["monthly"].format("").strip()] if is_monthly else self._money_parts(row),
             "money_line": self._labels["at_risk"].format(self.money_line(row)),
             "ask": self.ask(row),
         }

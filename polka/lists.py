@@ -12,6 +12,7 @@ from alerts.render import Renderer
 from warehouse.db import connect
 from warehouse.settings import Settings
 
+LINES_SHOWN = 4
 HEADERS = {
     "ru": ("№", "Клиент", "Что случилось", "Под риском", "Что сделать"),
     "en": ("#", "Client", "What happened", "At risk", "What to do"),
@@ -45,7 +46,7 @@ def show_list(console: Console, rows: list[FollowUp], settings: Settings) -> Non
                 table.add_row(
                     str(row.list_rank),
                     row.client_name,
-                    renderer.fact(row),
+                    "\n• ".join([renderer.fact(row, named=False), *renderer.outlet_lines(row, LINES_SHOWN)]),
                     renderer.money_line(row),
                     renderer.ask(row),
                 )

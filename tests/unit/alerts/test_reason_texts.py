@@ -208,6 +208,21 @@ def test_debt_first_then_the_order_in_one_conversation() -> None:
     description = plain(RU.task_description(both, None))
     assert "Последний заказ 26.05, пропущены 02.06 и 09.06." in description
     assert "ИНН 7701234567" in description
+    assert "Под риском: 163 100 ₽ (долг 126 300 ₽, заказы 36 800 ₽)" in description
+
+
+def test_the_money_of_several_reasons_adds_up_in_whole_roubles_or_is_not_told() -> None:
+    pennies = {**DEBT, "money_at_risk": 1000.5}
+    orders = [outlet(1, money_at_risk=200.5)]
+    assert plain(RU.money_line(row(pennies, outlets=orders))) == "1 201 ₽ (долг 1 001 ₽, заказы 200 ₽)"
+    counted_once = FollowUp(**{**row(pennies, outlets=orders).__dict__, "money_at_risk": Decimal(1100)})
+    assert plain(RU.money_line(counted_once)) == "1 100 ₽"
+
+
+def test_the_money_of_new_positions_is_a_month_s_in_the_letter_too() -> None:
+    letter = RU.list_letter([row(NO_NEW)], Contacts())
+    assert ">в месяц<" in letter.html
+    assert "в месяц" in plain(letter.text)
 
 
 def test_outlets_of_one_client_are_rolled_up() -> None:
